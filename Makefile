@@ -1,0 +1,79 @@
+# Needs Python 3.11 or newer with venv, and make; everything else is brought here, pinned and hashed.
+
+PYTHON ?= python3
+WORKERS ?= 2
+
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/.uv-ready
+READY := $(VENV)/.ready
+FAST := tests/architecture $(wildcard tests/unit tests/model)
+PYTEST := $(BIN)/pytest --quiet
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--custom-compile-command "make lock"
+
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
+export UV_PYTHON_DOWNLOADS := never
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lock fmt formatted lint types layers architecture check test cluster clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with everything that development and tests need.
+
+$(UV): requirements-uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "error: '$(PYTHON)' is no Python 3.11 or newer; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "error: '$(PYTHON)' has no venv module; install it (on Debian the package python3-venv)" >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m ensurepip >/dev/null
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+$(READY): requirements-dev.txt pyproject.toml $(UV)
+	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $<
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lock: $(UV) ## Make requirements*.txt anew from pyproject.toml; LATEST=1 takes the newest versions.
+	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements.txt pyproject.toml
+	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements-dev.txt --group dev pyproject.toml \
+		--constraints requirements.txt
+	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements-uv.txt --group uv
+
+fmt: $(READY) ## Format the code, and repair what the linter can.
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+formatted: $(READY) ## Check the format.
+	$(BIN)/ruff format --check
+
+lint: $(READY) ## Check the code with ruff.
+	$(BIN)/ruff check
+
+types: $(READY) ## Check the types with pyright.
+	$(BIN)/pyright
+
+layers: $(READY) ## Check who may import whom.
+	$(BIN)/lint-imports
+
+architecture: layers ## Check the layers and the rules of the house.
+	$(PYTEST) tests/architecture
+
+check: formatted lint types layers ## The fast loop: format, lint, types, architecture, unit and model tests.
+	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench" $(FAST)
+
+test: export HYPOTHESIS_PROFILE ?= ci
+test: formatted lint types layers ## Everything that CI runs; the cluster tests come last, one by one.
+	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench"
+	$(PYTEST) -m "cluster and not bench"
+
+cluster: $(READY) ## Build and start the genuine Kubernetes API server.
+	$(BIN)/python -m tests.cluster.up
+
+clean: ## Remove what the other targets made, but not built clusters.
+	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache .import_linter_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

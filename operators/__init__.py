@@ -1,0 +1,1 @@
+"""The algebra: what flows, and what may be done to it."""

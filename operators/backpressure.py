@@ -1,0 +1,41 @@
+"""Backpressure made of settlements: an event takes a credit on its way out and gives it back when it ends."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from reactivex import Observable, abc
+
+from operators.delivery import Delivery, Operator, Ticket
+from operators.room import Credits
+
+T = TypeVar("T")
+
+
+def backpressure(credits_: Credits) -> Operator[Delivery[T], Delivery[T]]:
+    """Take a credit for each event that passes, and give it back when the event settles, wherever that is.
+
+    It holds nothing itself: the buffer before it lets go only while there are credits.
+    """
+
+    def give(_: Ticket) -> None:
+        credits_.give()
+
+    def operator(source: Observable[Delivery[T]]) -> Observable[Delivery[T]]:
+        def subscribe(
+            observer: abc.ObserverBase[Delivery[T]], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            emit = observer.on_next
+
+            def on_next(delivery: Delivery[T]) -> None:
+                credits_.take()
+                delivery.ticket.when_settled(give)
+                emit(delivery)
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return Observable(subscribe)
+
+    return operator

@@ -1,0 +1,24 @@
+"""The two clocks of the pipeline; both come in through parameters, so that a test can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], int]
+"""Monotonic nanoseconds (``time.monotonic_ns``): for durations, rates and waits, never for a date."""
+
+WallClock = Callable[[], datetime]
+"""The time of day in UTC: for what is written down, never for a duration."""
+
+NANOSECONDS_PER_SECOND = 1_000_000_000
+
+
+def utc_now() -> datetime:
+    """Say what time it is, in UTC."""
+    return datetime.now(UTC)
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as Kubernetes does: RFC 3339, whole seconds, ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,74 @@
+"""Deduplicate: what the cluster already knows ends here, without a request.
+
+A key is remembered only after the sink's confirmation (``Index.put``); events of one subject never overtake each
+other, so at most one of them is undecided at any moment.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+
+from operators.clock import WallClock
+from operators.delivery import Delivery, Operator
+from operators.index import Index, Known
+from operators.kubernetes_event import is_told
+from operators.observation import Observation
+from operators.outcome import Ending, Outcome
+from operators.stage import stage
+
+SAME = Outcome(Ending.DEDUPLICATED, "unchanged")
+TOLD = Outcome(Ending.DEDUPLICATED, "told", "the evidence has this Event with this count")
+NOTHING_TO_RESOLVE = Outcome(Ending.FILTERED, "nothing to resolve")
+
+
+class Dedup(BaseModel):
+    """Whether equal states end here, and after how many seconds a resync may refresh when one was last seen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = True
+    window_seconds: NonNegativeFloat = 60.0
+
+
+class Memory:
+    """Decides by what is known whether an Observation has anything new to say."""
+
+    def __init__(self, spec: Dedup, index: Index, *, now: WallClock) -> None:
+        self._enabled = spec.enabled
+        self._window = timedelta(seconds=spec.window_seconds)
+        self._index = index
+        self._now = now
+
+    def verdict(self, observation: Observation) -> Outcome | None:
+        """How the event ends here, or ``None`` if it has something new to say."""
+        known = self._index.get(observation.name)
+        if observation.gone is not None:
+            return NOTHING_TO_RESOLVE if known is None or known.resolved else None
+        if known is None or known.resolved or not self._enabled:
+            return None
+        if observation.tally is not None:
+            return TOLD if is_told(known, observation.tally) else None
+        if known.fingerprint != observation.fingerprint:
+            return None
+        return None if observation.resync and self._is_due(known) else SAME
+
+    def _is_due(self, known: Known) -> bool:
+        try:
+            seen = datetime.fromisoformat(known.last_seen)
+        except ValueError:
+            return True
+        return self._now() - seen >= self._window
+
+
+def dedup(
+    spec: Dedup, index: Index, *, now: WallClock
+) -> Operator[Delivery[Observation], Delivery[Observation]]:
+    """End what the cluster already knows: unchanged subjects, told Events, departures with nothing to resolve."""
+    memory = Memory(spec, index, now=now)
+
+    def decide(observation: Observation) -> Observation | Outcome:
+        return memory.verdict(observation) or observation
+
+    return stage("dedup", decide)

@@ -1,0 +1,144 @@
+"""Normalise: a raw event becomes an Observation, in zen-watcher's words and with a name that lasts."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from operators.delivery import Delivery, Operator
+from operators.event import Body, Change, RawEvent, UndecodableError
+from operators.fingerprint import LAST_APPLIED, fingerprint
+from operators.identity import observation_name
+from operators.kubernetes_event import is_kubernetes_event, observe_kubernetes_event
+from operators.observation import Observation, Subject
+from operators.outcome import Ending, Outcome
+from operators.redact import redact
+from operators.severity import (
+    DEFAULT_CATEGORY,
+    DEFAULT_EVENT_TYPE,
+    DEFAULT_SEVERITY,
+    severity_of,
+)
+from operators.stage import DETAIL_CHARACTERS, stage
+from operators.title import title_of
+
+EXPIRED = Outcome(
+    Ending.FILTERED, "expired", "a Kubernetes Event lives an hour; its end says nothing"
+)
+ON_DELETE_IGNORE = Outcome(Ending.FILTERED, "onDelete: ignore")
+
+
+class Normalise(BaseModel):
+    """Whose events these are: the Ingester's namespace and name, its ``source``, and what narrows a fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ingester_namespace: str
+    ingester: str
+    source: str
+    fields: tuple[str, ...] | None = None
+    """The fields that make two states differ; ``None`` for all of them."""
+    ignore_departures: bool = False
+    """Whether the end of a subject is no news (``onDelete: ignore``)."""
+
+
+def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, name: str) -> str:
+    """Name the Observation of a subject; neither content nor uid nor version is part of its identity.
+
+    A subject that is deleted and made again under its name continues its Observation.
+    """
+    identity = (spec.ingester_namespace, spec.ingester, group, resource, namespace, name, "")
+    return observation_name(spec.source, identity)
+
+
+def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observation]]:
+    """Turn each raw event into an Observation; what cannot be decoded ends ``dead_lettered``.
+
+    A tombstone carries no body and passes.
+    """
+
+    def decide(event: RawEvent) -> Observation | Outcome:
+        try:
+            if is_kubernetes_event(event.kind):
+                return _kubernetes_event(spec, event)
+            return _departed(spec, event) if event.change is Change.DELETED else _state(spec, event)
+        except (UndecodableError, RecursionError) as error:
+            detail = f"{event.key}: {error}"[:DETAIL_CHARACTERS]
+            return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
+
+    return stage("normalise", decide)
+
+
+def presentable(body: Body) -> Body:
+    """The object as it may be shown: secrets masked, without what only its writers need."""
+    metadata = body.get("metadata")
+    if isinstance(metadata, dict):
+        fields = cast("dict[str, Any]", metadata)
+        fields.pop("managedFields", None)
+        annotations = fields.get("annotations")
+        if isinstance(annotations, dict):
+            cast("dict[str, Any]", annotations).pop(LAST_APPLIED, None)
+    return redact(body)
+
+
+def _kubernetes_event(spec: Normalise, event: RawEvent) -> Observation | Outcome:
+    if event.change is Change.DELETED:
+        return EXPIRED
+    identity = (spec.ingester_namespace, spec.ingester)
+    return observe_kubernetes_event(
+        event, presentable(event.body()), ingester=identity, source=spec.source
+    )
+
+
+def _blank(spec: Normalise, event: RawEvent) -> Observation:
+    kind = event.kind
+    return Observation(
+        name=subject_name(
+            spec, kind.group, kind.resource, namespace=event.namespace, name=event.name
+        ),
+        namespace=event.namespace or spec.ingester_namespace,
+        source=spec.source,
+        category=DEFAULT_CATEGORY,
+        severity=DEFAULT_SEVERITY,
+        event_type=DEFAULT_EVENT_TYPE,
+        title="",
+        subject=Subject(kind.api_version, kind.kind, event.namespace, event.name),
+        resync=event.change is Change.RESYNC,
+    )
+
+
+def _departed(spec: Normalise, event: RawEvent) -> Observation | Outcome:
+    if spec.ignore_departures:
+        return ON_DELETE_IGNORE
+    observation = _blank(spec, event)
+    observation.gone = event.departure
+    return observation
+
+
+def _state(spec: Normalise, event: RawEvent) -> Observation:
+    body = presentable(event.body())
+    if not event.name:
+        raise UndecodableError("an object without metadata.name")
+    observation = _blank(spec, event)
+    observation.severity = _severity(body)
+    observation.title = title_of(observation.subject, body)
+    normalised = {
+        "source": spec.source,
+        "category": observation.category,
+        "severity": observation.severity,
+        "eventType": observation.event_type,
+        "title": observation.title,
+    }
+    observation.fingerprint = fingerprint(normalised, body, fields=spec.fields)
+    observation.details = body
+    return observation
+
+
+def _severity(body: Body) -> str:
+    """The object's own ``severity``, else its ``priority``, else medium."""
+    for key in ("severity", "priority"):
+        word = body.get(key)
+        if isinstance(word, str):
+            return severity_of(word)
+    return DEFAULT_SEVERITY

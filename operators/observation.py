@@ -1,0 +1,54 @@
+"""An ``Observation`` on its way: what normalising made of an event, as filters and deduplication read it.
+
+The custom resource is built and validated only at the sink.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from operators.event import Body, Departure
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object an Observation is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How often a Kubernetes Event says it happened: evidence, from which counts are computed."""
+
+    event: str
+    """The Event's name: a recorder that patches an expired Event makes the name anew and goes on counting."""
+    count: int
+    last_seen: str
+
+
+@dataclass(slots=True)
+class Observation:
+    """What happened, to what, and how bad it is.
+
+    A subject that is ``gone`` carries no details: its Observation is resolved or deleted, not rewritten.
+    """
+
+    name: str
+    namespace: str
+    source: str
+    category: str
+    severity: str
+    event_type: str
+    title: str
+    subject: Subject
+    fingerprint: str = ""
+    details: Body | None = None
+    gone: Departure | None = None
+    resync: bool = False
+    """Whether it was read again on purpose; unchanged, it may only refresh when it was last seen."""
+    tally: Tally | None = None
+    """Set for Kubernetes Events, which are neither a subject's state nor a single occurrence."""

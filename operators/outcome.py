@@ -1,0 +1,76 @@
+"""How an event may end: a closed set of endings, and what is said about one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Ending(StrEnum):
+    """Every way in which an event can end; there is no other."""
+
+    STORED = "stored"
+    FILTERED = "filtered"
+    DEDUPLICATED = "deduplicated"
+    COALESCED = "coalesced"
+    DRY_RUN = "dry_run"
+    THROTTLED = "throttled"
+    DROPPED = "dropped"
+    INTERRUPTED = "interrupted"
+    DEAD_LETTERED = "dead_lettered"
+    FAILED = "failed"
+
+
+FAULTS = frozenset({Ending.DEAD_LETTERED, Ending.FAILED})
+"""Endings that somebody has to look into."""
+
+LOST = frozenset({Ending.DROPPED, Ending.INTERRUPTED, *FAULTS})
+"""Endings after which a run did not do all it was asked; the exit code says so."""
+
+
+class Hold:
+    """Why subjects wait outside the pipeline, and when one of them may try again.
+
+    Made by the sink, shared by all who wait for the same thing. Times are monotonic nanoseconds.
+    """
+
+    __slots__ = ("detail", "name", "open", "try_at_ns")
+
+    def __init__(self, name: str, *, detail: str, try_at_ns: int) -> None:
+        self.name = name
+        self.detail = detail
+        self.try_at_ns = try_at_ns
+        self.open = True
+        """True as long as what they wait for has not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one event ended.
+
+    ``reason`` comes from a small set (it is a metric's label); ``detail`` is for people, and holds the
+    text of an error, never the exception: exception, traceback, frame and ticket are a cycle that keeps
+    the event alive.
+    """
+
+    ending: Ending
+    reason: str = ""
+    detail: str = ""
+    error_type: str = ""
+    operation: str = ""
+    """What was done to the Observation: created, updated, resolved, deleted."""
+    hold: Hold | None = None
+    """Set where the event's subject is to be read again once the hold opens."""
+
+
+SPILLED = Outcome(Ending.COALESCED, "spilled", "no room: the subject is read again when there is")
+NEWER = Outcome(Ending.COALESCED, "newer", "a newer state of the same subject took its place")
+FULL = Outcome(Ending.DROPPED, "full", "no room in the buffer")
+STOPPED = Outcome(Ending.INTERRUPTED, "stopped", "the process stopped before the event was done")
+TOO_LARGE = Outcome(Ending.DEAD_LETTERED, "too_large", "larger than the whole buffer")
+UNSETTLED = Outcome(Ending.FAILED, "unsettled", "nobody settled the event")
+
+
+def is_spilled(outcome: Outcome) -> bool:
+    """Whether the subject of the event must be read again: its state was put aside, not dealt with."""
+    return outcome.ending is Ending.COALESCED and outcome.reason == "spilled"

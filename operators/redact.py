@@ -1,0 +1,85 @@
+"""Secrets do not leave the pipeline: values under telling keys, and values that look like tokens, become ``***``."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Any, cast
+
+MASK = "***"
+
+_TELLING = (
+    "password",
+    "passwd",
+    "token",
+    "secret",
+    "apikey",
+    "privatekey",
+    "authorization",
+    "cookie",
+)
+
+# Each pattern can begin only where a run of its own characters begins, so a hostile text is read a bounded number of
+# times: linear, where a bare ``eyJ[...]{10,}\.`` would be quadratic.
+_TOKEN = re.compile(
+    r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"
+    r"|(?<![A-Za-z0-9])AKIA[0-9A-Z]{16}"
+    r"|(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,}"
+)
+_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+
+
+@lru_cache(maxsize=4096)
+def names_a_secret(key: str) -> bool:
+    """Whether a key says that its value is a secret: ``dbPassword``, ``api-key``, ``Set-Cookie``."""
+    plain = key.lower().replace("-", "").replace("_", "").replace(".", "").replace(" ", "")
+    return any(word in plain for word in _TELLING)
+
+
+def redacted_text(text: str) -> str:
+    """Mask what looks like a token in a text; a text that holds a private key is masked whole."""
+    if "PRIVATE KEY" in text and _KEY.search(text):
+        return MASK
+    if "eyJ" in text or "AKIA" in text or "gh" in text:
+        return _TOKEN.sub(MASK, text)
+    return text
+
+
+def redact(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
+    """Mask the secrets of a decoded JSON value in place, and return it.
+
+    Raises ``RecursionError`` where it is nested deeper than the interpreter goes.
+    """
+    if isinstance(value, str):
+        return redacted_text(value)
+    if isinstance(value, dict):
+        _redact_object(cast("dict[str, Any]", value))
+    elif isinstance(value, list):
+        items = cast("list[Any]", value)
+        for index, item in enumerate(items):
+            if isinstance(item, (str, dict, list)):
+                items[index] = redact(item)
+    return cast("Any", value)
+
+
+def _redact_object(fields: dict[str, Any]) -> None:
+    name = fields.get("name")
+    if isinstance(name, str) and "value" in fields and names_a_secret(name):
+        fields["value"] = _masked(
+            fields["value"]
+        )  # the name/value pairs of a container's environment
+    for key, value in fields.items():
+        if names_a_secret(key):
+            fields[key] = _masked(value)
+        elif isinstance(value, (str, dict, list)):
+            fields[key] = redact(value)
+
+
+def _masked(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
+    if isinstance(value, dict):
+        return {key: _masked(inner) for key, inner in cast("dict[str, Any]", value).items()}
+    if isinstance(value, list):
+        return [_masked(inner) for inner in cast("list[Any]", value)]
+    if value is None or isinstance(value, bool):
+        return value
+    return MASK

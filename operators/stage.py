@@ -1,0 +1,60 @@
+"""The one place where a decision meets Rx, the timeline and failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from reactivex import Observable, abc
+
+from operators.delivery import Delivery, Operator
+from operators.outcome import Ending, Outcome
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+Decide = Callable[[T], U | Outcome]
+"""A verb's decision: another value goes on, an ``Outcome`` ends the event."""
+
+DETAIL_CHARACTERS = 300
+"""How much of an error's text an outcome keeps."""
+
+
+def failure(stage: str, error: Exception) -> Outcome:
+    """Say that a stage raised: our own defect, the event's ending, never the stream's."""
+    text = f"{stage}: {type(error).__name__}: {error}"[:DETAIL_CHARACTERS]
+    return Outcome(Ending.FAILED, stage, text, type(error).__name__)
+
+
+def stage(name: str, decide: Decide[T, U]) -> Operator[Delivery[T], Delivery[U]]:
+    """Lift a decision into an operator: a value goes on, an ``Outcome`` ends the event.
+
+    A decision that raises fails its event, never the stream.
+    """
+
+    def operator(source: Observable[Delivery[T]]) -> Observable[Delivery[U]]:
+        def subscribe(
+            observer: abc.ObserverBase[Delivery[U]], scheduler: abc.SchedulerBase | None = None
+        ) -> abc.DisposableBase:
+            emit = observer.on_next
+
+            def on_next(delivery: Delivery[T]) -> None:
+                ticket = delivery.ticket
+                try:
+                    verdict = decide(delivery.value)
+                except Exception as error:  # noqa: BLE001  one poison event must not end the stream
+                    verdict = failure(name, error)
+                if isinstance(verdict, Outcome):
+                    ticket.mark(name, verdict)
+                    ticket.settle(verdict)
+                else:
+                    ticket.mark(name)
+                    emit(delivery.carry(verdict))
+
+            return source.subscribe(
+                on_next, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return Observable(subscribe)
+
+    return operator

@@ -1,0 +1,197 @@
+"""What is to be changed about an Observation, and the requests that change it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from enum import Enum, StrEnum, auto
+
+import msgspec
+
+from operators.clock import WallClock, timestamp
+from operators.dedup import NOTHING_TO_RESOLVE, TOLD
+from operators.index import Index, Known
+from operators.kubernetes_event import is_told, with_tally
+from operators.observation import Observation, Tally
+from operators.outcome import Ending, Outcome
+from sinks.manifest import Manifest, Owner, amended, evidence, manifest
+from sinks.resource import InvalidObservationError, validated
+from sinks.verdict import Verdict, verdict_of
+from sinks.writer import Answer, Writer
+
+Marks = Callable[[str, object], None]
+
+CREATED = Outcome(Ending.STORED, operation="created")
+UPDATED = Outcome(Ending.STORED, operation="updated")
+RESOLVED = Outcome(Ending.STORED, operation="resolved")
+REMOVED = Outcome(Ending.STORED, operation="deleted")
+
+
+class WhenGone(StrEnum):
+    """What happens to the Observation of a subject that is gone (``spec.onDelete``)."""
+
+    RESOLVE = "resolve"
+    DELETE = "delete"
+    IGNORE = "ignore"
+
+
+class Change(Enum):
+    """The four ways in which an Observation changes."""
+
+    STATE = auto()
+    """It is written anew, whole."""
+    EVIDENCE = auto()
+    """An Event older than the one whose words it carries: only the evidence changes."""
+    RESOLVE = auto()
+    REMOVE = auto()
+
+    @property
+    def writes(self) -> bool:
+        """Whether an answer that never came may have left something behind that is not known."""
+        return self is not Change.REMOVE
+
+
+def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) -> Change | Outcome:
+    """Decide, at the moment of writing, what is to change: what was ahead in the lane may have said it all."""
+    known = index.get(observation.name)
+    if observation.gone is not None:
+        if known is None or known.resolved:
+            return NOTHING_TO_RESOLVE
+        return Change.REMOVE if when_gone is WhenGone.DELETE else Change.RESOLVE
+    tally = observation.tally
+    if tally is None or known is None or known.evidence is None:
+        return Change.STATE
+    if is_told(known, tally) and not known.resolved:
+        return TOLD
+    newest = (tally.last_seen, tally.event) >= (known.last_seen, known.newest)
+    return Change.STATE if newest else Change.EVIDENCE
+
+
+class Requests:
+    """Carries changes out; each request is a mark on the event's timeline."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        index: Index,
+        *,
+        owner: Owner,
+        now: WallClock,
+        is_alive: Callable[[str, str], bool],
+    ) -> None:
+        self._writer = writer
+        self._index = index
+        self._owner = owner
+        self._now = now
+        self._is_alive = is_alive
+
+    def stamp(self) -> str:
+        """The time of day, as it is written down."""
+        return timestamp(self._now())
+
+    async def carry_out(
+        self, change: Change, observation: Observation, *, mark: Marks
+    ) -> Outcome | Answer:
+        """Make the requests of one change: how the event ends, or the answer that stood in the way.
+
+        Raises ``UnansweredError`` where no answer came.
+        """
+        if change is Change.STATE:
+            return await self._state(observation, mark)
+        if change is Change.REMOVE:
+            return await self._remove(observation, mark)
+        answer = await self._writer.read(observation.namespace, observation.name)
+        mark("read", answer.status)
+        if verdict_of(answer) is Verdict.MISSING:
+            return self._vanished(change, observation)
+        if verdict_of(answer) is not Verdict.DONE:
+            return answer
+        if change is Change.RESOLVE:
+            return await self._resolve(observation, answer, mark)
+        return await self._count(observation, answer, mark)
+
+    async def _state(self, observation: Observation, mark: Marks) -> Outcome | Answer:
+        known = self._index.get(observation.name)
+        after = self._after(observation, known)
+        body = manifest(observation, self._owner, known=after)
+        try:
+            validated(body)
+        except InvalidObservationError as error:
+            return Outcome(Ending.DEAD_LETTERED, "invalid", str(error), "invalid")
+        answer = await self._apply(body, mark)
+        if verdict_of(answer) is not Verdict.DONE:
+            return answer
+        self._index.put(observation.name, after)
+        return CREATED if answer.status == 201 else UPDATED  # noqa: PLR2004
+
+    async def _resolve(
+        self, observation: Observation, read: Answer, mark: Marks
+    ) -> Outcome | Answer:
+        reason = observation.gone.value if observation.gone is not None else ""
+        body = amended(read.body, {"resolvedAt": self.stamp(), "resolvedReason": reason})
+        answer = await self._apply(body, mark)
+        if verdict_of(answer) is not Verdict.DONE:
+            return answer
+        known = self._index.get(observation.name)
+        if known is not None:
+            known.resolved = True
+        return RESOLVED
+
+    async def _count(self, observation: Observation, read: Answer, mark: Marks) -> Outcome | Answer:
+        known = self._index.get(observation.name)
+        tally = observation.tally
+        if known is None or tally is None:
+            raise AssertionError("evidence without a known Observation")
+        base, names = self._tallied(observation, known, tally)
+        after = replace(known, base=base, evidence=names)
+        answer = await self._apply(amended(read.body, evidence(after)), mark)
+        if verdict_of(answer) is not Verdict.DONE:
+            return answer
+        self._index.put(observation.name, after)
+        return UPDATED
+
+    async def _remove(self, observation: Observation, mark: Marks) -> Outcome | Answer:
+        answer = await self._writer.remove(observation.namespace, observation.name)
+        mark("write", answer.status)
+        if verdict_of(answer) not in {Verdict.DONE, Verdict.MISSING}:
+            return answer
+        self._index.forget(observation.name)
+        return REMOVED
+
+    def _vanished(self, change: Change, observation: Observation) -> Outcome | Answer:
+        """Somebody deleted the Observation: there is nothing to resolve, and evidence is written whole."""
+        known = self._index.get(observation.name)
+        if change is Change.RESOLVE or known is None:
+            self._index.forget(observation.name)
+            return NOTHING_TO_RESOLVE
+        known.newest = known.last_seen = ""
+        return Answer(409, reason="Conflict", message="the Observation is gone")
+
+    async def _apply(self, body: Manifest, mark: Marks) -> Answer:
+        metadata = body["metadata"]
+        answer = await self._writer.apply(
+            metadata["namespace"], metadata["name"], body=msgspec.json.encode(body)
+        )
+        mark("write", answer.status)
+        return answer
+
+    def _after(self, observation: Observation, known: Known | None) -> Known:
+        """What will be known once a whole write is confirmed."""
+        moment = self.stamp()
+        after = Known(
+            observation.fingerprint,
+            known.first_seen if known is not None else moment,
+            moment,
+            traceparent=known.traceparent if known is not None else "",
+        )
+        tally = observation.tally
+        if tally is not None:
+            after.base, after.evidence = self._tallied(observation, known, tally)
+            after.last_seen, after.newest = tally.last_seen or moment, tally.event
+        return after
+
+    def _tallied(
+        self, observation: Observation, known: Known | None, tally: Tally
+    ) -> tuple[int, dict[str, int]]:
+        namespace = observation.namespace
+        return with_tally(known, tally, is_alive=lambda name: self._is_alive(namespace, name))

@@ -1,0 +1,57 @@
+"""Events that ended by a fault, for whoever has to look into them: a bounded list, and a warning each in the log."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from dataclasses import dataclass
+
+from operators.clock import WallClock, timestamp
+from operators.delivery import Ticket
+from operators.outcome import FAULTS
+
+log = logging.getLogger(__name__)
+
+KEPT = 1000
+"""So many of the newest faults are kept in memory; the counts of all of them stand in the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """One event that ended by a fault; it holds no body, hence no secret."""
+
+    moment: str
+    pipeline: str
+    key: str
+    ending: str
+    reason: str
+    detail: str
+
+
+class DeadLetters:
+    """The newest faults of all pipelines."""
+
+    def __init__(self, *, now: WallClock) -> None:
+        self._now = now
+        self.letters: deque[DeadLetter] = deque(maxlen=KEPT)
+
+    def note(self, pipeline: str, ticket: Ticket) -> None:
+        """Keep an event that ended by a fault, and warn; any other ending is no business of this."""
+        outcome = ticket.outcome
+        if outcome is None or outcome.ending not in FAULTS:
+            return
+        letter = DeadLetter(
+            timestamp(self._now()),
+            pipeline,
+            str(ticket.key or ""),
+            outcome.ending.value,
+            outcome.reason,
+            outcome.detail,
+        )
+        self.letters.append(letter)
+        log.warning(
+            "event %s: %s",
+            letter.ending,
+            letter.reason,
+            extra={"pipeline": pipeline, "key": letter.key, "detail": letter.detail},
+        )

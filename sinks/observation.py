@@ -1,0 +1,164 @@
+"""The sink that matters: Observations as custom resources, one server-side apply per change.
+
+One lane per Observation name: its writes are made one after another, in order; the credits of the pipeline bound the
+lanes. A retry stays in its lane, on the same ticket; each attempt and each wait is a mark on the timeline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from operators.clock import Clock, WallClock
+from operators.delivery import Delivery, Ticket
+from operators.index import Index
+from operators.observation import Observation
+from operators.outcome import NEWER, STOPPED, Ending, Outcome
+from operators.stage import DETAIL_CHARACTERS, failure
+from sinks.change import Change, Requests, WhenGone, change_of
+from sinks.holds import EVERYTHING, Holds
+from sinks.manifest import Owner
+from sinks.retry import Tries
+from sinks.verdict import Verdict, verdict_of
+from sinks.writer import Answer, UnansweredError, Writer
+
+Lane = deque[Delivery[Observation]]
+
+
+class ObservationSink:
+    """Writes Observations, and settles each delivery by what the API server says."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        index: Index,
+        *,
+        owner: Owner,
+        holds: Holds,
+        clock: Clock,
+        now: WallClock,
+        random: Callable[[], float],
+        when_gone: WhenGone = WhenGone.RESOLVE,
+        is_alive: Callable[[str, str], bool] = lambda _namespace, _name: True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._requests = Requests(writer, index, owner=owner, now=now, is_alive=is_alive)
+        self._index = index
+        self._holds = holds
+        self._clock = clock
+        self._random = random
+        self._when_gone = when_gone
+        self._sleep = sleep
+        self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
+        self._successes = 0
+        self._closed = False
+
+    def accept(self, delivery: Delivery[Observation]) -> None:
+        """Put a delivery into its Observation's lane; after ``close`` it ends ``interrupted``."""
+        if self._closed:
+            delivery.settle(STOPPED)
+            return
+        name = delivery.value.name
+        if name in self._lanes:
+            self._lanes[name][0].append(delivery)
+            return
+        lane: Lane = deque((delivery,))
+        self._lanes[name] = lane, asyncio.create_task(self._run(name, lane))
+
+    async def close(self) -> None:
+        """Stop writing; what has not ended ends ``interrupted``."""
+        self._closed = True
+        tasks = [task for _, task in self._lanes.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, name: str, lane: Lane) -> None:
+        try:
+            while lane:
+                outcome = await self._end(lane[0])
+                lane.popleft().settle(outcome)
+        finally:
+            del self._lanes[name]
+            for delivery in lane:
+                delivery.settle(STOPPED)
+
+    async def _end(self, delivery: Delivery[Observation]) -> Outcome:
+        try:
+            return await self._write(delivery.value, delivery.ticket)
+        except Exception as error:  # noqa: BLE001  a defect fails its event, never the lane
+            return failure("sink", error)
+
+    async def _write(self, observation: Observation, ticket: Ticket) -> Outcome:
+        tries = Tries(self._successes, random=self._random)
+        while True:
+            barred = self._holds.bars(observation.namespace)
+            if barred is not None:
+                return barred
+            self._holds.claim(observation.namespace)
+            step = await self._attempt(observation, ticket, tries)
+            if isinstance(step, Outcome):
+                return step
+            if not ticket.superseded:
+                await self._sleep(step)
+                ticket.mark("retry wait", step)
+            if ticket.superseded:
+                return NEWER
+
+    async def _attempt(
+        self, observation: Observation, ticket: Ticket, tries: Tries
+    ) -> Outcome | float:
+        """Try once: how the event ends, or how many seconds to wait before the next try."""
+        change = change_of(observation, self._index, when_gone=self._when_gone)
+        if isinstance(change, Outcome):
+            return change
+        try:
+            answer = await self._requests.carry_out(change, observation, mark=ticket.mark)
+        except UnansweredError as error:
+            self._index.doubt(observation.name, moment=self._requests.stamp())
+            return self._later(tries, error_type="unanswered", detail=str(error), asked=None)
+        if isinstance(answer, Outcome):
+            return self._succeeded(observation, answer)
+        return self._judge(answer, observation, change=change, tries=tries)
+
+    def _succeeded(self, observation: Observation, outcome: Outcome) -> Outcome:
+        if outcome.ending is Ending.STORED:
+            self._successes += 1
+            self._holds.release(observation.namespace)
+        return outcome
+
+    def _judge(
+        self, answer: Answer, observation: Observation, *, change: Change, tries: Tries
+    ) -> Outcome | float:
+        verdict = verdict_of(answer)
+        if verdict in {Verdict.HOLD_NAMESPACE, Verdict.HOLD_ALL}:
+            scope = EVERYTHING if verdict is Verdict.HOLD_ALL else observation.namespace
+            return self._holds.hold(scope, reason=str(answer.status), detail=_said(answer))
+        if verdict is Verdict.NAMESPACE_GONE:
+            self._index.forget(observation.name)
+        if verdict in _DEAD:
+            return Outcome(Ending.DEAD_LETTERED, _DEAD[verdict], _said(answer), str(answer.status))
+        if answer.status >= 500 and change.writes:  # noqa: PLR2004  it may have been carried out
+            self._index.doubt(observation.name, moment=self._requests.stamp())
+        asked = 0.0 if verdict in {Verdict.AGAIN, Verdict.MISSING} else answer.retry_after_seconds
+        return self._later(tries, error_type=str(answer.status), detail=_said(answer), asked=asked)
+
+    def _later(
+        self, tries: Tries, *, error_type: str, detail: str, asked: float | None
+    ) -> Outcome | float:
+        tries.failed(self._successes)
+        if tries.at_fault:
+            return Outcome(Ending.DEAD_LETTERED, "gave_up", detail[:DETAIL_CHARACTERS], error_type)
+        return tries.wait_seconds(asked)
+
+
+_DEAD = {
+    Verdict.TOO_LARGE: "too_large",
+    Verdict.INVALID: "invalid",
+    Verdict.NAMESPACE_GONE: "namespace_gone",
+}
+
+
+def _said(answer: Answer) -> str:
+    return f"{answer.status} {answer.reason}: {answer.message}"[:DETAIL_CHARACTERS]

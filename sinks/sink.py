@@ -1,0 +1,35 @@
+"""Where a pipeline ends: a sink takes deliveries and settles every one of them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from reactivex import Observable, abc
+
+from operators.delivery import Delivery, Operator
+from operators.observation import Observation
+
+
+class Sink(Protocol):
+    """An asynchronous, terminal taker of Observations."""
+
+    def accept(self, delivery: Delivery[Observation]) -> None:
+        """Take over a delivery; it must be settled, sooner or later. Never raises, never blocks."""
+        ...
+
+
+def write_to(sink: Sink) -> Operator[Delivery[Observation], Delivery[Observation]]:
+    """Hand every delivery to a sink; nothing goes on but completion and the source's own failure."""
+
+    def operator(source: Observable[Delivery[Observation]]) -> Observable[Delivery[Observation]]:
+        def subscribe(
+            observer: abc.ObserverBase[Delivery[Observation]],
+            scheduler: abc.SchedulerBase | None = None,
+        ) -> abc.DisposableBase:
+            return source.subscribe(
+                sink.accept, observer.on_error, observer.on_completed, scheduler=scheduler
+            )
+
+        return Observable(subscribe)
+
+    return operator

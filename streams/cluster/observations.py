@@ -1,0 +1,209 @@
+"""Observations through the API server: the sink's writer, and the list from which a restart rebuilds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from operators.observation import Subject
+from sinks.manifest import INGESTER_LABEL, TRACE_ANNOTATION
+from sinks.writer import Answer, UnansweredError
+from streams.cluster.errors import ClusterError, CredentialsRefusedError
+from streams.cluster.paths import resource_path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from streams.cluster.answer import Answer as Response
+    from streams.cluster.session import Session
+
+GROUP, VERSION, RESOURCE = "zen.kube-zen.io", "v1alpha1", "observations"
+FIELD_MANAGER = "zen-streams"
+PAGE = 500
+WRITE_SECONDS = 30.0
+LIST_SECONDS = 60.0
+
+
+class _Cause(msgspec.Struct):
+    reason: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_Cause] | None = None
+
+
+class _Status(msgspec.Struct):
+    details: _Details | None = None
+
+
+class _Metadata(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+    annotations: dict[str, str] | None = None
+
+
+class _Event(msgspec.Struct):
+    metadata: _Metadata = _Metadata()
+
+
+class _Resource(msgspec.Struct, rename="camel"):
+    api_version: str = ""
+    kind: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    fingerprint: str = ""
+    first_seen: str = ""
+    last_seen: str = ""
+    resolved_at: str | None = None
+    resource: _Resource = _Resource()
+    evidence: dict[str, int] | None = None
+    evidence_base: int = 0
+    details: _Event = _Event()
+
+
+class Stored(msgspec.Struct):
+    """What a rebuild reads of an Observation: nothing else is decoded."""
+
+    metadata: _Metadata
+    spec: _Spec = _Spec()
+
+    @property
+    def traceparent(self) -> str:
+        """The trace of the event that created it."""
+        return (self.metadata.annotations or {}).get(TRACE_ANNOTATION, "")
+
+    @property
+    def subject(self) -> Subject:
+        """The object it is about."""
+        about = self.spec.resource
+        return Subject(about.api_version, about.kind, about.namespace, about.name)
+
+
+class _Page(msgspec.Struct):
+    class _ListMetadata(msgspec.Struct, rename={"continue_token": "continue"}):
+        continue_token: str = ""
+
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] = []
+
+
+class ListRefusedError(Exception):
+    """The server would not list the Observations; the message is its answer."""
+
+    def __init__(self, answer: Response) -> None:
+        super().__init__(f"{answer.status} {answer.reason}: {answer.message}")
+        self.status = answer.status
+
+
+class Observations:
+    """Requests on Observations, as the sink's ``Writer`` and as a list of our own."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+        """Server-side apply, forced: without force another manager's value would be a conflict for ever."""
+        return await self._ask(
+            "PATCH",
+            _path(namespace, name),
+            verb="apply",
+            query={"fieldManager": FIELD_MANAGER, "force": "true"},
+            body=body,
+            headers={"Content-Type": "application/apply-patch+yaml"},
+        )
+
+    async def read(self, namespace: str, name: str) -> Answer:
+        """GET one Observation."""
+        return await self._ask("GET", _path(namespace, name), verb="get")
+
+    async def remove(self, namespace: str, name: str) -> Answer:
+        """DELETE one Observation."""
+        return await self._ask("DELETE", _path(namespace, name), verb="delete")
+
+    async def own(self, label: str) -> AsyncIterator[Stored]:
+        """List the Observations of one Ingester, in pages, in all namespaces.
+
+        Raises ``ListRefusedError`` where the server answers anything but a list, and what the session raises.
+        """
+        token = ""
+        while True:
+            page = await self._page(label, token)
+            for item in page.items:
+                stored = _stored(item)
+                if stored is not None:
+                    yield stored
+            token = page.metadata.continue_token
+            if not token:
+                return
+
+    async def _page(self, label: str, token: str) -> _Page:
+        query = {"labelSelector": f"{INGESTER_LABEL}={label}", "limit": str(PAGE)}
+        if token:
+            query["continue"] = token
+        response = await self._session.request(
+            "GET", _path("", ""), verb="list", query=query, timeout_seconds=LIST_SECONDS
+        )
+        if response.status != 200:  # noqa: PLR2004
+            raise ListRefusedError(response)
+        return msgspec.json.decode(response.body, type=_Page)
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        *,
+        verb: str,
+        query: dict[str, str] | None = None,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        try:
+            response = await self._session.request(
+                method,
+                path,
+                verb=verb,
+                query=query,
+                body=body,
+                headers=headers,
+                timeout_seconds=WRITE_SECONDS,
+            )
+        except CredentialsRefusedError as error:
+            return Answer(401, reason="Unauthorized", message=str(error))
+        except ClusterError as error:
+            raise UnansweredError(str(error)) from None
+        return Answer(
+            response.status,
+            response.body,
+            reason=response.reason,
+            message=response.message,
+            causes=_causes(response),
+            retry_after_seconds=response.retry_after_seconds,
+            waited_seconds=response.waited_seconds,
+        )
+
+
+def _path(namespace: str, name: str) -> str:
+    return resource_path(GROUP, VERSION, RESOURCE, namespace=namespace, name=name)
+
+
+def _stored(item: msgspec.Raw) -> Stored | None:
+    """Decode an Observation; one that somebody else bent out of shape is written anew when its subject is seen."""
+    try:
+        return msgspec.json.decode(item, type=Stored)
+    except msgspec.ValidationError:
+        return None
+
+
+def _causes(response: Response) -> tuple[str, ...]:
+    if response.status != 403:  # noqa: PLR2004
+        return ()
+    try:
+        status = msgspec.json.decode(response.body, type=_Status)
+    except msgspec.DecodeError:
+        return ()
+    details = status.details
+    return tuple(cause.reason for cause in (details.causes or [])) if details is not None else ()

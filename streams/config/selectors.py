@@ -1,0 +1,80 @@
+"""The syntax of label and field selectors, checked without a server."""
+
+from __future__ import annotations
+
+import re
+
+_LABEL_CHARACTERS = 63
+_PREFIX_CHARACTERS = 253
+_SHOWN_CHARACTERS = 40
+
+_REQUIREMENT = re.compile(
+    r"""\s*(?:
+      !\s*(?P<absent>[^\s,()=!<>]+)
+    | (?P<key>[^\s,()=!<>]+)
+      (?: \s*(?P<operator>==|=|!=)\s*(?P<value>[^\s,()=!<>]*)
+        | \s*[<>]\s*(?P<bound>[^\s,()=!<>]+)
+        | \s+(?:in|notin)\s*\((?P<values>[^()=!<>]*)\)
+      )?
+    )\s*""",
+    re.VERBOSE,
+)
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_FIELD_TERM = re.compile(r"[^=!,\\]+(?:==|=|!=)(?:[^=,\\]|\\[=,\\])*")
+_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+
+
+def check_label_selector(text: str) -> str:
+    """Return a label selector as it is, or raise ``ValueError`` with what the API server refuses in it.
+
+    The grammar is apimachinery's (labels.Parse): ``=``, ``==``, ``!=``, ``in``, ``notin``,
+    existence, ``!``, and whole numbers after ``<`` and ``>``.
+    """
+    position = 0 if text.strip() else len(text) + 1
+    while position <= len(text):
+        match = _REQUIREMENT.match(text, position)
+        if match is None or match.end() < len(text) and text[match.end()] != ",":
+            raise ValueError(
+                "label requirements such as a=b, a!=b, a in (b,c), a notin (b,c), a or !a;"
+                f" not {text[position:].strip()[:_SHOWN_CHARACTERS]!r}"
+            )
+        _check_requirement(match)
+        position = match.end() + 1
+    return text
+
+
+def _check_requirement(match: re.Match[str]) -> None:
+    _check_key(match["absent"] or match["key"])
+    if match["bound"] is not None and not re.fullmatch(r"-?[0-9]+", match["bound"]):
+        raise ValueError(f"a whole number after < or >; not {match['bound']!r}")
+    for value in (match["value"] or "", *(match["values"] or "").split(",")):
+        _check_value(value.strip())
+
+
+def _check_key(key: str) -> None:
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (len(prefix) <= _PREFIX_CHARACTERS and _SUBDOMAIN.fullmatch(prefix)):
+        raise ValueError(f"a DNS name before the slash of a label key; not {prefix[:_SHOWN_CHARACTERS]!r}")
+    if len(name) > _LABEL_CHARACTERS or not _NAME.fullmatch(name):
+        raise ValueError(f"a label key of letters, digits, '-', '_' and '.'; not {name[:_SHOWN_CHARACTERS]!r}")
+
+
+def _check_value(value: str) -> None:
+    if value and (len(value) > _LABEL_CHARACTERS or not _NAME.fullmatch(value)):
+        raise ValueError(
+            f"a label value of at most {_LABEL_CHARACTERS} letters, digits, '-', '_' and '.',"
+            f" a letter or digit at both ends; not {value[:_SHOWN_CHARACTERS]!r}"
+        )
+
+
+def check_field_selector(text: str) -> str:
+    """Return a field selector as it is, or raise ``ValueError``.
+
+    The grammar is apimachinery's (fields.ParseSelector): terms of ``=``, ``==`` and ``!=``, with a
+    backslash before ``,``, ``=`` and itself. Which fields exist, only the server knows.
+    """
+    for term in filter(None, _UNESCAPED_COMMA.split(text)):
+        if not _FIELD_TERM.fullmatch(term):
+            raise ValueError(f"field requirements such as a.b=c or a.b!=c; not {term[:_SHOWN_CHARACTERS]!r}")
+    return text

@@ -1,0 +1,164 @@
+"""The composition root: reads nothing, decides nothing, joins everything."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import AsyncExitStack
+
+from operators.clock import utc_now
+from operators.event import Kind
+from sinks.dead_letter import DeadLetters
+from sinks.holds import Holds
+from streams.cluster.access import Access
+from streams.cluster.discovery import resolve
+from streams.cluster.errors import ClusterError, CredentialsRefusedError
+from streams.cluster.limits import Bucket
+from streams.cluster.observations import Observations
+from streams.cluster.session import Session
+from streams.config.plan import Plan
+from streams.informers.manager import InformerManager
+from streams.informers.notice import Watched
+from streams.metrics import Metrics
+from streams.runtime.health import Check, Health
+from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
+from streams.runtime.running import RunningSource, Surroundings
+from streams.runtime.settings import Settings
+
+log = logging.getLogger(__name__)
+
+CONTACT_FIRST_SECONDS = 1.0
+CONTACT_LONGEST_SECONDS = 15.0
+
+
+class App:
+    """A process at work: one session, one informer manager, one pipeline a source."""
+
+    def __init__(self, plans: Sequence[Plan], settings: Settings, *, session: Session) -> None:
+        self._settings = settings
+        self._session = session
+        self._contact = "no answer from the API server yet"
+        self._draining = False
+        clock = time.monotonic_ns
+        self.holds = Holds(clock, on_release=self._poke)
+        self.dead_letters = DeadLetters(now=utc_now)
+        self._manager = InformerManager(
+            session, discover=self._discover, clock=clock, random=random.random
+        )
+        around = Surroundings(
+            manager=self._manager,
+            observations=Observations(session),
+            holds=self.holds,
+            dead_letters=self.dead_letters,
+            clock=clock,
+            now=utc_now,
+            random=random.random,
+        )
+        self.sources = [RunningSource(plan, around) for plan in plans]
+
+    async def run(self, signals: Signals) -> int:
+        """Work until a signal, then drain; the exit code of semantics section 11.
+
+        Raises ``CredentialsRefusedError`` where the API server refuses ours on first contact.
+        """
+        await self._contact_or_stop(signals)
+        if not signals.stop.is_set():
+            for source in self.sources:
+                source.start()
+            await signals.stop.wait()
+        self._draining = True
+        code = await shut_down(
+            self.sources, grace_seconds=self._settings.grace_seconds, at_once=signals.at_once
+        )
+        await self._manager.close()
+        return code
+
+    def ready(self) -> Iterable[Check]:
+        """What has to be so before this process does its work."""
+        yield Check("api-server", not self._contact, self._contact)
+        yield Check("accepting", not self._draining, "stopping")
+        for source in self.sources:
+            yield Check(f"source {source.ingester}", source.complete, source.said)
+
+    def alive(self) -> Iterable[Check]:
+        """What must not have died while this process lives."""
+        for source in self.sources:
+            failure = source.failure
+            yield Check(f"source {source.ingester}", failure is None, str(failure or ""))
+
+    async def _first_contact(self) -> None:
+        wait_seconds = CONTACT_FIRST_SECONDS
+        while True:
+            try:
+                await self._session.request("GET", "/version", verb="get")
+            except CredentialsRefusedError:
+                raise
+            except ClusterError as error:
+                self._contact = str(error)
+                log.warning("the API server is out of reach", extra={"detail": str(error)})
+            else:
+                self._contact = ""
+                return
+            await asyncio.sleep(wait_seconds * (1 + random.random()))  # noqa: S311  jitter
+            wait_seconds = min(2 * wait_seconds, CONTACT_LONGEST_SECONDS)
+
+    async def _contact_or_stop(self, signals: Signals) -> None:
+        contact = asyncio.create_task(self._first_contact())
+        stop = asyncio.create_task(signals.stop.wait())
+        await asyncio.wait((contact, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if not contact.done():
+            contact.cancel()
+        await asyncio.gather(contact, stop, return_exceptions=True)
+        if not contact.cancelled():
+            contact.result()
+
+    async def _discover(self, watched: Watched) -> Kind | None:
+        return await resolve(self._session, watched.group, watched.version, watched.resource)
+
+    def _poke(self) -> None:
+        for source in self.sources:
+            source.poke()
+
+
+async def work(plans: Sequence[Plan], settings: Settings) -> int:
+    """Run the product on the running loop until it is told to stop; the exit code."""
+    signals = Signals()
+    signals.install()
+    access = Access.discover(settings.kubeconfig, context=settings.context)
+    clock = time.monotonic_ns
+    async with AsyncExitStack() as stack:
+        session = Session(
+            access,
+            reads=Bucket(settings.qps, burst=settings.burst, clock=clock, on_slow=_slow("--qps")),
+            writes=Bucket(
+                settings.write_qps,
+                burst=settings.write_burst,
+                clock=clock,
+                on_slow=_slow("--write-qps"),
+            ),
+        )
+        stack.push_async_callback(session.close)
+        app = App(plans, settings, session=session)
+        health = Health(
+            settings, metrics=Metrics(app.sources, process=app), ready=app.ready, alive=app.alive
+        )
+        await health.start()
+        stack.push_async_callback(health.stop)
+        return await app.run(signals)
+    raise AssertionError("unreachable")
+
+
+def serve(plans: Sequence[Plan], settings: Settings) -> int:
+    """Run the product until it is told to stop, on uvloop where there is one; the exit code.
+
+    Raises ``ConfigurationError`` where no way to a cluster is configured.
+    """
+    try:
+        return runner()(work(plans, settings))
+    except CredentialsRefusedError as error:
+        log.error("the API server refuses the credentials", extra={"detail": str(error)})  # noqa: TRY400
+        return EXIT_CREDENTIALS

@@ -1,0 +1,233 @@
+"""One source at work: its pipeline, its books, and the condition a person reads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from reactivex import abc
+
+from operators.buffer import Buffer
+from operators.clock import Clock, WallClock
+from operators.dedup import Dedup
+from operators.delivery import Ticket
+from operators.normalise import Normalise, subject_name
+from operators.outcome import LOST
+from sinks.change import WhenGone
+from sinks.dead_letter import DeadLetters
+from sinks.holds import Holds
+from sinks.manifest import Owner
+from sinks.observation import ObservationSink
+from streams.cluster.errors import ClusterError
+from streams.cluster.observations import ListRefusedError, Observations
+from streams.config.plan import Plan
+from streams.informers.manager import InformerManager
+from streams.informers.notice import Watched
+from streams.metrics import Timings
+from streams.runtime.pipeline import Books, Specs, compose
+from streams.runtime.rebuild import Subjects, departed, rebuild
+from streams.sources.informer import InformerSource, informer_source
+
+log = logging.getLogger(__name__)
+
+REBUILD_FIRST_SECONDS = 1.0
+REBUILD_LONGEST_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every source of a process shares."""
+
+    manager: InformerManager
+    observations: Observations
+    holds: Holds
+    dead_letters: DeadLetters
+    clock: Clock
+    now: WallClock
+    random: Callable[[], float]
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class RunningSource:
+    """A source from its rebuild to its drain."""
+
+    kind = "informer"
+
+    def __init__(self, plan: Plan, around: Surroundings) -> None:
+        self.plan = plan
+        self.source = plan.source
+        self.ingester = f"{plan.namespace}/{plan.name}"
+        self.timings = Timings()
+        self.condition = "Starting"
+        self.complete = False
+        """Whether the state was rebuilt, the list read, and what ended meanwhile found."""
+        self._around = around
+        self._specs = specs_of(plan)
+        self.books = Books.empty(self._specs.buffer)
+        self._informer = self._source()
+        self._sink = self._write_to(around)
+        self._pipeline: abc.DisposableBase | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._empty = asyncio.Event()
+
+    @property
+    def informer(self) -> InformerSource:
+        """The source's own informer, for health and metrics."""
+        return self._informer
+
+    @property
+    def lost(self) -> int:
+        """How many events did not get what they came for."""
+        return sum(self.books.ledger.ended(ending) for ending in LOST)
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the source's own task ended before its time: a defect, for the liveness probe."""
+        task = self._task
+        if task is None or not task.done() or task.cancelled():
+            return None
+        return task.exception()
+
+    def start(self) -> None:
+        """Begin; whatever is in the way becomes the condition, and is tried again."""
+        self._task = asyncio.create_task(self._run(), name=f"source {self.ingester}")
+
+    def stop_intake(self) -> None:
+        """Take nothing in any more; what is on its way goes on."""
+        if self._task is not None:
+            self._task.cancel()
+        if self._informer.subscription is not None:
+            self._informer.subscription.close()
+        self.condition = "Draining"
+
+    async def drained(self) -> None:
+        """Wait until nothing is in flight."""
+        while self.books.ledger.in_flight:
+            self._empty.clear()
+            await self._empty.wait()
+
+    async def abandon(self) -> None:
+        """End what is still in flight as interrupted."""
+        if self._pipeline is not None:
+            self._pipeline.dispose()
+        await self._sink.close()
+        self.condition = "Stopped"
+
+    def poke(self) -> None:
+        """A hold was released: what was put aside may be read again."""
+        if self._informer.subscription is not None:
+            self._informer.subscription.poke()
+
+    async def _run(self) -> None:
+        subjects = await self._rebuilt()
+        self._pipeline = compose(
+            self._specs,
+            self._informer.events,
+            self._sink,
+            books=self.books,
+            clock=self._around.clock,
+            now=self._around.now,
+            tell=self._tell,
+        ).subscribe(on_error=self._broken)
+        subscription = self._informer.subscription
+        if subscription is None:
+            raise AssertionError("a source that was subscribed to has a subscription")
+        self.condition = "Syncing"
+        await subscription.synced.wait()
+        for namespace, name in departed(subjects, subscription.keys(), name_of=self._name_of):
+            subscription.missing(namespace, name)
+        self.complete = True
+        self.condition = "Running"
+        log.info("source runs", extra={"ingester": self.ingester, "objects": subscription.known})
+
+    async def _rebuilt(self) -> Subjects:
+        wait_seconds = REBUILD_FIRST_SECONDS
+        while True:
+            try:
+                stored = self._around.observations.own(self._owner.label)
+                return await rebuild(stored, self.books.index)
+            except (ClusterError, ListRefusedError) as error:
+                self.condition = f"Waiting for the list of Observations: {error}"
+                log.warning(
+                    "the list of Observations cannot be read yet",
+                    extra={"ingester": self.ingester, "detail": str(error)},
+                )
+            await self._around.sleep(wait_seconds * (1 + self._around.random()))
+            wait_seconds = min(2 * wait_seconds, REBUILD_LONGEST_SECONDS)
+
+    def _tell(self, ticket: Ticket) -> None:
+        self.timings.note(ticket)
+        self._around.dead_letters.note(self.ingester, ticket)
+        if not self.books.ledger.in_flight:
+            self._empty.set()
+
+    def _broken(self, error: Exception) -> None:
+        self.condition = f"Broken: {error}"
+        log.error("source broke", extra={"ingester": self.ingester, "detail": str(error)})
+
+    def _name_of(self, key: str) -> str:
+        namespace, _, name = key.rpartition("/")
+        plan = self.plan
+        return subject_name(
+            self._specs.normalise, plan.group, plan.resource, namespace=namespace, name=name
+        )
+
+    def _source(self) -> InformerSource:
+        plan = self.plan
+        watched = Watched(
+            plan.group,
+            plan.version,
+            plan.resource,
+            namespace=plan.watch_namespace,
+            label_selector=plan.label_selector,
+            field_selector=plan.field_selector,
+        )
+        return informer_source(
+            self._around.manager,
+            watched,
+            room=self.books.room,
+            resync_seconds=plan.resync_seconds,
+        )
+
+    def _write_to(self, around: Surroundings) -> ObservationSink:
+        return ObservationSink(
+            around.observations,
+            self.books.index,
+            owner=self._owner,
+            holds=around.holds,
+            clock=around.clock,
+            now=around.now,
+            random=around.random,
+            when_gone=WhenGone(self.plan.on_delete),
+            is_alive=self._is_alive,
+        )
+
+    def _is_alive(self, namespace: str, name: str) -> bool:
+        subscription = self._informer.subscription
+        return subscription is not None and subscription.knows(f"{namespace}/{name}")
+
+    @property
+    def _owner(self) -> Owner:
+        plan = self.plan
+        return Owner(plan.namespace, plan.name, plan.ttl_seconds)
+
+
+def specs_of(plan: Plan) -> Specs:
+    """Tell each verb its part of the plan."""
+    return Specs(
+        buffer=Buffer(
+            capacity=plan.capacity,
+            capacity_bytes=plan.capacity_bytes,
+            in_flight=plan.in_flight,
+        ),
+        normalise=Normalise(
+            ingester_namespace=plan.namespace,
+            ingester=plan.name,
+            source=plan.source,
+            fields=plan.dedup_fields,
+            ignore_departures=plan.on_delete == WhenGone.IGNORE,
+        ),
+        dedup=Dedup(enabled=plan.dedup_enabled),
+    )

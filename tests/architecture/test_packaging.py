@@ -1,0 +1,116 @@
+"""The three names are ours, what they need is pinned, and importing them does nothing."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("operators", "sinks", "streams")
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+IMPORT_ALL = """
+import gc
+import importlib
+import socket
+import sys
+import threading
+
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+
+threads = [thread.name for thread in threading.enumerate()]
+assert threads == ["MainThread"], threads
+sockets = [it for it in gc.get_objects() if isinstance(it, socket.socket) and it.fileno() >= 0]
+assert sockets == [], sockets
+"""
+
+
+def modules() -> list[str]:
+    """Every module of the three packages, found as a file, so that none is missed."""
+    files = (file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
+    dotted = (".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
+    return [name.removesuffix(".__init__") for name in dotted]
+
+
+def pins(file: str) -> dict[str, Version]:
+    """What a requirements file pins, by canonical name."""
+    found = re.findall(r"^([\w.-]+)==([\w.!+-]+)", (ROOT / file).read_text(), re.MULTILINE)
+    return {canonicalize_name(name): Version(version) for name, version in found}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_other_distribution_ships_our_names(package: str) -> None:
+    """Two wheels with one package name install over each other without a word."""
+    owners = importlib.metadata.packages_distributions().get(package, [])
+
+    assert set(owners) <= {PROJECT["name"]}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_our_names_come_from_this_checkout(package: str) -> None:
+    file = importlib.import_module(package).__file__
+
+    assert file == str(ROOT / package / "__init__.py")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_folder_of_a_package_is_a_package(package: str) -> None:
+    folders = {file.parent for file in (ROOT / package).rglob("*.py")}
+
+    assert [folder for folder in sorted(folders) if not (folder / "__init__.py").is_file()] == []
+
+
+@pytest.mark.parametrize("command", PROJECT["scripts"])
+def test_the_command_exists(command: str) -> None:
+    module, _, function = PROJECT["scripts"][command].partition(":")
+
+    assert callable(getattr(importlib.import_module(module), function))
+
+
+@pytest.mark.timeout(120)
+def test_importing_everything_starts_no_thread_and_opens_no_socket() -> None:
+    imported = subprocess.run(  # noqa: S603 - the program stands above
+        [sys.executable, "-c", IMPORT_ALL, *modules()],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert imported.returncode == 0, imported.stderr
+
+
+@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
+def test_requirements_pin_what_the_project_declares(file: str) -> None:
+    """`make lock` was run after the last change of a dependency."""
+    pinned = pins(file)
+    declared = [Requirement(line) for line in PROJECT["dependencies"]]
+
+    for need in declared:
+        assert pinned[canonicalize_name(need.name)] in need.specifier, need
+
+
+def test_development_runs_what_is_shipped() -> None:
+    assert pins("requirements.txt").items() <= pins("requirements-dev.txt").items()
+
+
+@pytest.mark.parametrize("file", sorted(ROOT.glob("requirements*.txt")), ids=lambda file: file.name)
+def test_every_requirement_has_its_hash_and_none_says_from_where(file: Path) -> None:
+    """Which index serves the files is the business of the machine that installs them."""
+    text = file.read_text()
+    hashed = re.findall(r"^[\w.-]+==.*\\\n +--hash=sha256:", text, re.MULTILINE)
+
+    assert len(hashed) == len(pins(file.name))
+    assert re.findall(r"://|^-| @ |--(?!hash=)", text, re.MULTILINE) == []
