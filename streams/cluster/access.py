@@ -121,15 +121,16 @@ class Access:
         if current is not None and (self._lock.locked() or not self._is_stale()):
             return current
         async with self._lock:
-            if self._current is None:
+            if self._current is not None and self._current is not current:
+                return self._current
+            try:
                 return await self._load()
-            if self._is_stale():
-                try:
-                    return await self._load()
-                except ClusterError as error:
-                    self._look_at_ns = self._in(RETRY_EVERY_SECONDS)
-                    _log.warning("credentials could not be renewed, the old ones stay: %s", error)
-            return self._current
+            except ClusterError as error:
+                if current is None:
+                    raise
+                self._look_at_ns = self._in(RETRY_EVERY_SECONDS)
+                _log.warning("credentials could not be renewed, the old ones stay: %s", error)
+                return current
 
     async def renew(self, refused: Credentials) -> Credentials:
         """Load the credentials again at once, unless others took the place of the refused already.

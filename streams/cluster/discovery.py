@@ -1,12 +1,12 @@
-"""What the API server serves: the kind, scope and verbs behind the plural name of a resource."""
+"""What the API server serves: the kind and scope behind the plural name of a resource."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from operators.event import Kind
 from streams.cluster.errors import DiscoveryError
 from streams.cluster.paths import group_path
 
@@ -17,23 +17,10 @@ _OK = 200
 _NOT_FOUND = 404
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """One resource in one version, as the server describes it."""
-
-    group: str
-    version: str
-    resource: str
-    kind: str
-    namespaced: bool
-    verbs: frozenset[str]
-
-
 class _Resource(msgspec.Struct):
     name: str
     kind: str
     namespaced: bool
-    verbs: list[str]
 
 
 class _ResourceList(msgspec.Struct):
@@ -60,5 +47,5 @@ async def resolve(session: Session, group: str, version: str, resource: str) -> 
         ) from error
     for one in listed.resources or ():
         if one.name == resource:
-            return Kind(group, version, resource, one.kind, one.namespaced, frozenset(one.verbs))
+            return Kind(group, version, resource, one.kind, one.namespaced)
     return None

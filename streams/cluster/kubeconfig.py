@@ -8,6 +8,7 @@ requests without credentials; and impersonation is honoured.
 
 from __future__ import annotations
 
+import binascii
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,6 +127,8 @@ def _quoting_nothing(error: Exception) -> str:
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, ConfigException):
         return str(error).split(" in ", maxsplit=1)[0]
+    if isinstance(error, binascii.Error):
+        return "a field that ends in -data is not base64"
     mark = getattr(error, "problem_mark", None)
     at = f" at line {mark.line + 1}" if mark is not None else ""
     return f"not a kubeconfig{at} ({type(error).__name__})"

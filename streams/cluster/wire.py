@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -108,8 +109,15 @@ def cause(error: BaseException) -> str:
     if isinstance(error, aiohttp.ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or str(error.os_error)
+        return _system_cause(error.os_error)
     for kind, words in _WORDS:
         if isinstance(error, kind):
             return words
-    return getattr(error, "strerror", None) or type(error).__name__
+    return _system_cause(error) if isinstance(error, OSError) else type(error).__name__
+
+
+def _system_cause(error: OSError) -> str:
+    """The system's own words where it has any: asyncio says ``Connect call failed`` of all."""
+    if isinstance(error, ConnectionError) and error.errno:
+        return os.strerror(error.errno)
+    return error.strerror or str(error) or type(error).__name__

@@ -49,9 +49,7 @@ def path_of(location: Iterable[str | int]) -> str:
     """Write a location as Kubernetes does: ``spec.destinations[0].type``."""
     text = ""
     for step in location:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif "." in step or "/" in step:
+        if isinstance(step, int) or "." in step or "/" in step:
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step

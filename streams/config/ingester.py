@@ -13,6 +13,7 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
 from streams.config.destination import Destination
@@ -30,7 +31,7 @@ from streams.config.source import Informer, IngesterKind, Logs, SourceEntry, Web
 from streams.config.unbuilt import Found, unbuilt
 from streams.config.values import DNS_LABEL, DNS_SUBDOMAIN, Many, Slug, Spec
 
-_SOURCE_OR_SOURCES = {
+_SOURCE_OR_SOURCES: JsonDict = {
     "rule": "has(self.sources) ? size(self.sources) > 0 : has(self.source) && has(self.ingester)",
     "message": "source and ingester are required, unless sources has entries",
 }
@@ -154,6 +155,10 @@ class Ingester(Spec):
     def origin(self) -> Origin | None:
         """Where it stands, if it was read from a file."""
         return self._origin
+
+    def stand_at(self, origin: Origin) -> None:
+        """Note where it was read."""
+        self._origin = origin
 
     @property
     def key(self) -> str:

@@ -34,7 +34,7 @@ def check_label_selector(text: str) -> str:
     position = 0 if text.strip() else len(text) + 1
     while position <= len(text):
         match = _REQUIREMENT.match(text, position)
-        if match is None or match.end() < len(text) and text[match.end()] != ",":
+        if match is None or (match.end() < len(text) and text[match.end()] != ","):
             raise ValueError(
                 "label requirements such as a=b, a!=b, a in (b,c), a notin (b,c), a or !a;"
                 f" not {text[position:].strip()[:_SHOWN_CHARACTERS]!r}"
@@ -55,9 +55,13 @@ def _check_requirement(match: re.Match[str]) -> None:
 def _check_key(key: str) -> None:
     prefix, slash, name = key.rpartition("/")
     if slash and not (len(prefix) <= _PREFIX_CHARACTERS and _SUBDOMAIN.fullmatch(prefix)):
-        raise ValueError(f"a DNS name before the slash of a label key; not {prefix[:_SHOWN_CHARACTERS]!r}")
+        raise ValueError(
+            f"a DNS name before the slash of a label key; not {prefix[:_SHOWN_CHARACTERS]!r}"
+        )
     if len(name) > _LABEL_CHARACTERS or not _NAME.fullmatch(name):
-        raise ValueError(f"a label key of letters, digits, '-', '_' and '.'; not {name[:_SHOWN_CHARACTERS]!r}")
+        raise ValueError(
+            f"a label key of letters, digits, '-', '_' and '.'; not {name[:_SHOWN_CHARACTERS]!r}"
+        )
 
 
 def _check_value(value: str) -> None:
@@ -76,5 +80,7 @@ def check_field_selector(text: str) -> str:
     """
     for term in filter(None, _UNESCAPED_COMMA.split(text)):
         if not _FIELD_TERM.fullmatch(term):
-            raise ValueError(f"field requirements such as a.b=c or a.b!=c; not {term[:_SHOWN_CHARACTERS]!r}")
+            raise ValueError(
+                f"field requirements such as a.b=c or a.b!=c; not {term[:_SHOWN_CHARACTERS]!r}"
+            )
     return text

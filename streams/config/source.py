@@ -30,9 +30,9 @@ IngesterKind = Literal["informer", "webhook", "logs"]
 class Gvr(Spec):
     """The kind of object an informer watches."""
 
-    group: Annotated[
-        str, AfterValidator(matching(DNS_SUBDOMAIN, "an API group", empty=True))
-    ] = Field(description='API group; "" is the core group.')
+    group: Annotated[str, AfterValidator(matching(DNS_SUBDOMAIN, "an API group", empty=True))] = (
+        Field(description='API group; "" is the core group.')
+    )
     version: Annotated[str, AfterValidator(matching(r"^v[a-z0-9]+$", "an API version"))] = Field(
         description="API version, such as v1."
     )
@@ -65,7 +65,8 @@ class Informer(Spec):
         default=None, description="Only objects whose fields match; the server knows which exist."
     )
     resync_period: Duration = Field(
-        default="0", description='How often to read every object again, such as "30m"; "0" is never.'
+        default="0",
+        description='How often to read every object again, such as "30m"; "0" is never.',
     )
 
 

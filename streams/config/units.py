@@ -15,7 +15,7 @@ _SECONDS = {
     "ns": 1e-9,
     "us": 1e-6,
     "µs": 1e-6,  # the micro sign
-    "μs": 1e-6,  # noqa: RUF001  the Greek letter, which Go accepts too
+    "μs": 1e-6,
     "ms": 1e-3,
     "s": 1.0,
     "m": 60.0,

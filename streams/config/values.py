@@ -101,7 +101,9 @@ Rate = Annotated[
 ]
 
 Duration = Annotated[str, AfterValidator(_duration)]
-Namespace = Annotated[str, AfterValidator(matching(DNS_LABEL, "the name of a namespace", empty=True))]
+Namespace = Annotated[
+    str, AfterValidator(matching(DNS_LABEL, "the name of a namespace", empty=True))
+]
 LabelSelector = Annotated[str, AfterValidator(check_label_selector)]
 FieldSelector = Annotated[str, AfterValidator(check_field_selector)]
 

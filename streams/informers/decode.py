@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from operators.event import Body, Change
 from streams.informers.notice import Notice
-from operators.event import Change, Body
 
 _KEY = b'"managedFields":'
 _NOTHING = msgspec.Raw()
@@ -111,9 +111,7 @@ class Found:
 
     def notice(self, change: Change, *, initial: bool = False) -> Notice:
         """Tell of this object."""
-        return Notice(
-            change, self.namespace, self.name, self.uid, self.version, self.raw, initial
-        )
+        return Notice(change, self.namespace, self.name, self.uid, self.version, self.raw, initial)
 
 
 _FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)

@@ -110,9 +110,7 @@ class Store:
 def tombstone(key: str, *, uid: str = "", version: str = "") -> Notice:
     """Tell that an object is gone whose last state nobody saw."""
     namespace, _, name = key.partition("/")
-    return Notice(
-        Change.DELETED, namespace, name, uid, version, b"", final_state_unknown=True
-    )
+    return Notice(Change.DELETED, namespace, name, uid, version, b"", final_state_unknown=True)
 
 
 def _lost(key: str, uid: str, version: str) -> Notice:

@@ -6,8 +6,10 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from importlib import import_module
+
+from prometheus_client import CollectorRegistry
 
 from operators.clock import utc_now
 from operators.event import Kind
@@ -22,14 +24,15 @@ from streams.cluster.session import Session
 from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Watched
-from streams.metrics import Metrics
+from streams.metrics import Metrics, ProcessReading
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
 from streams.runtime.running import RunningSource, Surroundings
-from streams.runtime.settings import Settings
+from streams.runtime.settings import Settings, product_version
 
 log = logging.getLogger(__name__)
 
+USER_AGENT = "zen-streams"
 CONTACT_FIRST_SECONDS = 1.0
 CONTACT_LONGEST_SECONDS = 15.0
 
@@ -88,6 +91,32 @@ class App:
         for source in self.sources:
             failure = source.failure
             yield Check(f"source {source.ingester}", failure is None, str(failure or ""))
+        failures = self._manager.failures
+        yield Check("informers", not failures, ", ".join(map(str, failures)))
+
+    def health(self, *, reads: Bucket, writes: Bucket) -> Health:
+        """The process' own HTTP server, over the books of this app."""
+        registry = CollectorRegistry()
+        process = ProcessReading(
+            requests=lambda: self._session.requests_total,
+            durations=lambda: self._session.durations,
+            waited=lambda: {
+                "read": reads.waited_seconds_total,
+                "write": writes.waited_seconds_total,
+            },
+            holds=lambda: len(self.holds),
+            dead_letters=lambda: len(self.dead_letters.letters),
+        )
+        registry.register(
+            Metrics(
+                lambda: self.sources,
+                process,
+                now_ns=time.monotonic_ns,
+                wall_seconds=lambda: utc_now().timestamp(),
+                version=product_version(),
+            )
+        )
+        return Health(self._settings, registry=registry, ready=self.ready, alive=self.alive)
 
     async def _first_contact(self) -> None:
         wait_seconds = CONTACT_FIRST_SECONDS
@@ -130,26 +159,18 @@ async def work(plans: Sequence[Plan], settings: Settings) -> int:
     signals.install()
     access = Access.discover(settings.kubeconfig, context=settings.context)
     clock = time.monotonic_ns
-    async with AsyncExitStack() as stack:
-        session = Session(
-            access,
-            reads=Bucket(settings.qps, burst=settings.burst, clock=clock, on_slow=_slow("--qps")),
-            writes=Bucket(
-                settings.write_qps,
-                burst=settings.write_burst,
-                clock=clock,
-                on_slow=_slow("--write-qps"),
-            ),
-        )
-        stack.push_async_callback(session.close)
+    reads = Bucket(settings.qps, burst=settings.burst, clock=clock, on_slow=_slow("--qps"))
+    writes = Bucket(
+        settings.write_qps, burst=settings.write_burst, clock=clock, on_slow=_slow("--write-qps")
+    )
+    async with Session(access, reads=reads, writes=writes, user_agent=USER_AGENT) as session:
         app = App(plans, settings, session=session)
-        health = Health(
-            settings, metrics=Metrics(app.sources, process=app), ready=app.ready, alive=app.alive
-        )
+        health = app.health(reads=reads, writes=writes)
         await health.start()
-        stack.push_async_callback(health.stop)
-        return await app.run(signals)
-    raise AssertionError("unreachable")
+        try:
+            return await app.run(signals)
+        finally:
+            await health.stop()
 
 
 def serve(plans: Sequence[Plan], settings: Settings) -> int:
@@ -158,7 +179,26 @@ def serve(plans: Sequence[Plan], settings: Settings) -> int:
     Raises ``ConfigurationError`` where no way to a cluster is configured.
     """
     try:
-        return runner()(work(plans, settings))
+        return _run(work(plans, settings))
     except CredentialsRefusedError as error:
         log.error("the API server refuses the credentials", extra={"detail": str(error)})  # noqa: TRY400
         return EXIT_CREDENTIALS
+
+
+def _run(main: Coroutine[None, None, int]) -> int:
+    try:
+        uvloop = import_module("uvloop")
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def _slow(option: str) -> Callable[[float], None]:
+    def tell(seconds: float) -> None:
+        log.warning(
+            "requests wait for the client's own rate limit",
+            extra={"seconds": round(seconds, 1), "raise_it_with": option},
+        )
+
+    return tell

@@ -58,9 +58,7 @@ async def _drain(
 ) -> None:
     hurry = asyncio.create_task(at_once.wait())
     drained = asyncio.ensure_future(asyncio.gather(*(source.drained() for source in sources)))
-    await asyncio.wait(
-        (hurry, drained), timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED
-    )
+    await asyncio.wait((hurry, drained), timeout=grace_seconds, return_when=asyncio.FIRST_COMPLETED)
     left = sum(source.books.ledger.in_flight for source in sources)
     log.info("drained" if not left else "the grace is over", extra={"in_flight": left})
     for task in (hurry, drained):

@@ -16,7 +16,9 @@ from operators.index import Index
 from operators.normalise import Normalise, normalise
 from operators.observation import Observation
 from operators.room import Credits, Room
+from sinks.change import WhenGone
 from sinks.sink import Sink, write_to
+from streams.config.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,4 +69,23 @@ def compose(
         normalise(specs.normalise),
         dedup(specs.dedup, books.index, now=now),
         write_to(sink),
+    )
+
+
+def specs_of(plan: Plan) -> Specs:
+    """Tell each verb its part of the plan."""
+    return Specs(
+        buffer=Buffer(
+            capacity=plan.capacity,
+            capacity_bytes=plan.capacity_bytes,
+            in_flight=plan.in_flight,
+        ),
+        normalise=Normalise(
+            ingester_namespace=plan.namespace,
+            ingester=plan.name,
+            source=plan.source,
+            fields=plan.dedup_fields,
+            ignore_departures=plan.on_delete == WhenGone.IGNORE,
+        ),
+        dedup=Dedup(enabled=plan.dedup_enabled),
     )

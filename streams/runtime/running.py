@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from reactivex import abc
 
-from operators.buffer import Buffer
 from operators.clock import Clock, WallClock
-from operators.dedup import Dedup
-from operators.delivery import Ticket
-from operators.normalise import Normalise, subject_name
+from operators.delivery import Ledger, Ticket
+from operators.index import Index
+from operators.normalise import subject_name
 from operators.outcome import LOST
+from operators.room import Room
 from sinks.change import WhenGone
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
@@ -25,10 +25,11 @@ from streams.cluster.observations import ListRefusedError, Observations
 from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Watched
-from streams.metrics import Timings
-from streams.runtime.pipeline import Books, Specs, compose
+from streams.informers.subscription import Subscription
+from streams.runtime.pipeline import Books, compose, specs_of
 from streams.runtime.rebuild import Subjects, departed, rebuild
 from streams.sources.informer import InformerSource, informer_source
+from streams.timings import Timings
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +74,31 @@ class RunningSource:
         self._empty = asyncio.Event()
 
     @property
-    def informer(self) -> InformerSource:
-        """The source's own informer, for health and metrics."""
-        return self._informer
+    def ledger(self) -> Ledger:
+        """What came in, and how it ended."""
+        return self.books.ledger
+
+    @property
+    def room(self) -> Room:
+        """What the pipeline holds, and may hold."""
+        return self.books.room
+
+    @property
+    def index(self) -> Index:
+        """The Observations it knows of."""
+        return self.books.index
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """Its share in an informer, once it has one."""
+        return self._informer.subscription
+
+    @property
+    def said(self) -> str:
+        """What stands in the way, for a person: the informer's condition, else the source's own."""
+        subscription = self._informer.subscription
+        trouble = subscription.condition if subscription is not None else None
+        return f"{trouble.reason}: {trouble.message}" if trouble is not None else self.condition
 
     @property
     def lost(self) -> int:
@@ -212,22 +235,3 @@ class RunningSource:
     def _owner(self) -> Owner:
         plan = self.plan
         return Owner(plan.namespace, plan.name, plan.ttl_seconds)
-
-
-def specs_of(plan: Plan) -> Specs:
-    """Tell each verb its part of the plan."""
-    return Specs(
-        buffer=Buffer(
-            capacity=plan.capacity,
-            capacity_bytes=plan.capacity_bytes,
-            in_flight=plan.in_flight,
-        ),
-        normalise=Normalise(
-            ingester_namespace=plan.namespace,
-            ingester=plan.name,
-            source=plan.source,
-            fields=plan.dedup_fields,
-            ignore_departures=plan.on_delete == WhenGone.IGNORE,
-        ),
-        dedup=Dedup(enabled=plan.dedup_enabled),
-    )

@@ -1,0 +1,121 @@
+"""The Observation custom resource: what is checked before it is sent, and the source of its CRD."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic.config import JsonDict
+
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_ATOMIC: JsonDict = {"x-kubernetes-map-type": "atomic", _PRESERVE: True}
+_TRIO = "has(self.category) && has(self.severity) && has(self.eventType)"
+_SIX = (
+    "has(self.domain) && has(self.type) && has(self.priority)"
+    " && has(self.title) && has(self.description) && has(self.detectedAt)"
+)
+_RULE: JsonDict = {
+    "rule": f"({_SIX}) || ({_TRIO})",
+    "message": "domain, type, priority, title, description and detectedAt are needed,"
+    " or category, severity and eventType",
+}
+
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
+Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+Open = Annotated[dict[str, Any], Field(json_schema_extra=_ATOMIC)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, alias_generator=to_camel)
+
+
+class Reference(_Model):
+    """The object an Observation is about."""
+
+    api_version: str | None = Field(default=None, description="API version of the object.")
+    kind: str | None = Field(default=None, description="Kind of the object.")
+    name: str | None = Field(default=None, description="Name of the object.")
+    namespace: str | None = Field(default=None, description="Namespace of the object.")
+
+
+class ObservationSpec(_Model):
+    """What happened, to what, and how bad it is."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"x-kubernetes-validations": [_RULE], _PRESERVE: True}
+    )
+
+    source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = Field(
+        default=None, description="Name of the source."
+    )
+    category: Literal["security", "compliance", "performance", "operations", "cost"] | None = Field(
+        default=None, description="What it is a matter of."
+    )
+    severity: Literal["critical", "high", "medium", "low", "info"] | None = Field(
+        default=None, description="How bad it is."
+    )
+    event_type: Word | None = Field(default=None, description="What kind of event it is.")
+    type: Word | None = Field(default=None, description="What kind of event it is, normalised.")
+    domain: (
+        Literal["security", "operations", "performance", "cost", "compliance", "custom"] | None
+    ) = Field(default=None, description="Domain, normalised.")
+    priority: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None, description="Priority from 0 to 1, normalised."
+    )
+    title: str | None = Field(default=None, description="One line for a person.")
+    description: str | None = Field(default=None, description="More for a person.")
+    detected_at: Moment | None = Field(default=None, description="When it was detected.")
+    expires_at: Moment | None = Field(
+        default=None, description="When it expires.", json_schema_extra={"nullable": True}
+    )
+    processed_at: Moment | None = Field(
+        default=None, description="When it was processed.", json_schema_extra={"nullable": True}
+    )
+    first_seen: Moment | None = Field(default=None, description="When it was first written.")
+    last_seen: Moment | None = Field(default=None, description="When it was last seen.")
+    resolved_at: Moment | None = Field(default=None, description="When its subject was gone.")
+    resolved_reason: str | None = Field(default=None, description="deleted or left_selector.")
+    resource: Reference | None = Field(default=None, description="The object it is about.")
+    resources: list[Reference] | None = Field(default=None, description="Objects it is about.")
+    raw: Open | None = Field(default=None, description="The event as it came.")
+    details: Open | None = Field(default=None, description="The object, its secrets masked.")
+    fingerprint: str | None = Field(default=None, description="Digest of what was written.")
+    adapter: str | None = Field(default=None, description="What read it.")
+    count: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="How often it happened, by the evidence."
+    )
+    evidence: (
+        Annotated[dict[str, int], Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})]
+        | None
+    ) = Field(default=None, description="A Kubernetes Event's name to its latest count.")
+    evidence_base: Annotated[int, Field(ge=0)] | None = Field(
+        default=None, description="What Events that fell out of the evidence counted."
+    )
+    ttl_seconds_after_creation: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="For how long it is kept once there is nothing to say of it."
+    )
+
+
+class ObservationResource(_Model):
+    """An Observation as the API server holds it."""
+
+    api_version: Literal["zen.kube-zen.io/v1alpha1", "zen.kube-zen.io/v1"]
+    kind: Literal["Observation"]
+    metadata: dict[str, Any]
+    spec: ObservationSpec
+
+
+class InvalidObservationError(ValueError):
+    """An Observation that the API server would refuse; the message names the field and what was found."""
+
+
+def validated(body: Mapping[str, Any]) -> None:
+    """Check an Observation before it is sent. Raises ``InvalidObservationError``."""
+    try:
+        ObservationResource.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path = ".".join(str(step) for step in first["loc"])
+        raise InvalidObservationError(f"{path}: {first['msg']}") from None

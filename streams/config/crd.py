@@ -1,0 +1,172 @@
+"""The CustomResourceDefinitions, made of the models: a pydantic schema is not structural, so it is mapped.
+
+Structural (apiextensions, KEP-1979) means: no references, no alternatives with null, one type for every value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+import yaml
+from pydantic import BaseModel
+
+from sinks.resource import ObservationSpec
+from streams.config.ingester import IngesterSpec
+
+GROUP = "zen.kube-zen.io"
+VERSIONS = ("v1alpha1", "v1")
+"""Both are served with one schema, as most published manifests say v1; the first is stored."""
+
+Schema = dict[str, Any]
+
+_DROPPED = frozenset({"title", "$defs", "additionalProperties", "default"})
+_OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+def _column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> Schema:
+    return {"name": name, "type": kind, "jsonPath": path} | ({"priority": 1} if wide else {})
+
+
+_AGE = _column("Age", ".metadata.creationTimestamp", kind="date")
+_OBSERVATION_COLUMNS = [
+    _column("Source", ".spec.source"),
+    _column("Severity", ".spec.severity"),
+    _column("Category", ".spec.category"),
+    _column("Kind", ".spec.resource.kind"),
+    _column("Subject", ".spec.resource.name"),
+    _column("Resolved", ".spec.resolvedAt", kind="date"),
+    _column("Type", ".spec.eventType", wide=True),
+    _column("Priority", ".spec.priority", kind="number", wide=True),
+    _column("Count", ".spec.count", kind="integer", wide=True),
+    _column("Title", ".spec.title", wide=True),
+    _AGE,
+]
+_INGESTER_COLUMNS = [
+    _column("Source", ".spec.source"),
+    _column("Ingester", ".spec.ingester"),
+    _column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+    _AGE,
+]
+
+
+def manifests() -> list[Schema]:
+    """The definitions of Ingester and Observation, as the API server takes them."""
+    return [
+        _definition("Ingester", ["ing", "ingester"], spec=IngesterSpec, columns=_INGESTER_COLUMNS),
+        _definition(
+            "Observation", ["obs", "obsv"], spec=ObservationSpec, columns=_OBSERVATION_COLUMNS
+        ),
+    ]
+
+
+def render() -> str:
+    """The definitions as YAML, a document each."""
+    return "".join(f"---\n{rendered(one)}" for one in manifests())
+
+
+def rendered(definition: Mapping[str, Any]) -> str:
+    """One definition as YAML."""
+    return yaml.dump(
+        dict(definition), Dumper=_WithoutAliases, sort_keys=False, width=100, allow_unicode=True
+    )
+
+
+class _WithoutAliases(yaml.SafeDumper):
+    """Writes both versions' schema out: a manifest with anchors is hard to read."""
+
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  every object is written out
+        return True
+
+
+def _definition(
+    kind: str, short_names: list[str], *, spec: type[BaseModel], columns: list[Schema]
+) -> Schema:
+    plural = f"{kind.lower()}s"
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(spec.model_json_schema(by_alias=True)),
+            "status": dict(_OPEN),
+        },
+    }
+    if kind == "Ingester":
+        schema["required"] = ["spec"]
+    versions: list[Schema] = [
+        {
+            "name": version,
+            "served": True,
+            "storage": version == VERSIONS[0],
+            "schema": {"openAPIV3Schema": schema},
+            "subresources": {"status": {}},
+            "additionalPrinterColumns": columns,
+        }
+        for version in VERSIONS
+    ]
+    names = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": plural,
+        "singular": kind.lower(),
+        "shortNames": short_names,
+    }
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": names,
+            "conversion": {"strategy": "None"},
+            "versions": versions,
+        },
+    }
+
+
+def structural(schema: Schema) -> Schema:
+    """Map a pydantic schema to a structural one."""
+    return _mapped(schema, cast("Schema", schema.get("$defs", {})))
+
+
+def _mapped(schema: Schema, definitions: Schema) -> Schema:
+    schema = _resolved(schema, definitions)
+    result = {key: value for key, value in schema.items() if key not in _DROPPED}
+    if "const" in result:
+        result["enum"] = [result.pop("const")]
+    if isinstance(result.get("exclusiveMinimum"), (int, float)):
+        result["minimum"] = result["exclusiveMinimum"]
+        result["exclusiveMinimum"] = True
+    default = schema.get("default")
+    if isinstance(default, (bool, int, float, str)):
+        result["default"] = default
+    _descend(schema, result, definitions)
+    return result
+
+
+def _descend(schema: Schema, result: Schema, definitions: Schema) -> None:
+    if "properties" in schema:
+        result["properties"] = {
+            name: _mapped(inner, definitions) for name, inner in schema["properties"].items()
+        }
+    if "items" in schema:
+        result["items"] = _mapped(schema["items"], definitions)
+    values = schema.get("additionalProperties")
+    if isinstance(values, dict) and values and "x-kubernetes-preserve-unknown-fields" not in result:
+        result["additionalProperties"] = _mapped(cast("Schema", values), definitions)
+
+
+def _resolved(schema: Schema, definitions: Schema) -> Schema:
+    """Put what a schema refers to in its place, and take null out of its alternatives."""
+    rest = dict(schema)
+    for key in ("anyOf", "allOf"):
+        for option in cast("list[Schema]", rest.pop(key, [])):
+            if option.get("type") != "null":
+                rest = _resolved(option, definitions) | rest
+    reference = rest.pop("$ref", None)
+    if isinstance(reference, str):
+        return _resolved(definitions[reference.rpartition("/")[2]], definitions) | rest
+    return rest

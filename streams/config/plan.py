@@ -1,0 +1,84 @@
+"""What the runtime needs of an Ingester: its settings with the defaults filled in, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from streams.config.ingester import Ingester, IngesterSpec
+from streams.config.limits import Buffer
+from streams.config.rules import Deduplication
+from streams.config.units import duration_seconds, quantity_bytes
+from streams.config.values import ADAPTIVE
+
+DEFAULT_TTL_SECONDS = 604_800
+TTL_SECONDS = (60, 31_536_000)
+"""zen-watcher's default and bounds."""
+DEFAULT_IN_FLIGHT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One source to run; an empty ``watch_namespace`` means all, empty selectors select everything."""
+
+    namespace: str
+    name: str
+    source: str
+    group: str
+    version: str
+    resource: str
+    watch_namespace: str
+    label_selector: str
+    field_selector: str
+    resync_seconds: float
+    on_delete: str
+    capacity: int
+    capacity_bytes: int
+    in_flight: int
+    dedup_enabled: bool
+    dedup_fields: tuple[str, ...] | None
+    """The fields of strategy ``key``; ``None`` for the whole fingerprint."""
+    ttl_seconds: int
+    origin: str
+
+
+def plan(ingester: Ingester) -> Plan:
+    """Plan a runnable Ingester. Raises ``ValueError`` for one that is not."""
+    spec = ingester.spec
+    informer = spec.informer
+    if informer is None or informer.gvr is None or spec.source is None or not ingester.runnable:
+        raise ValueError(f"{ingester.key}: nothing this version can run")
+    buffer, dedup = spec.buffer or Buffer(), deduplication_of(spec)
+    in_flight = DEFAULT_IN_FLIGHT if buffer.in_flight == ADAPTIVE else buffer.in_flight
+    return Plan(
+        namespace=ingester.metadata.namespace,
+        name=ingester.metadata.name,
+        source=spec.source,
+        group=informer.gvr.group,
+        version=informer.gvr.version,
+        resource=informer.gvr.resource,
+        watch_namespace=informer.namespace or "",
+        label_selector=informer.label_selector or "",
+        field_selector=informer.field_selector or "",
+        resync_seconds=duration_seconds(informer.resync_period or "0"),
+        on_delete=spec.on_delete or "resolve",
+        capacity=buffer.capacity,
+        capacity_bytes=quantity_bytes(buffer.capacity_bytes),
+        in_flight=in_flight,
+        dedup_enabled=dedup.enabled,
+        dedup_fields=dedup.fields if dedup.strategy == "key" and dedup.fields else None,
+        ttl_seconds=_ttl_seconds(spec),
+        origin=str(ingester.origin or ""),
+    )
+
+
+def deduplication_of(spec: IngesterSpec) -> Deduplication:
+    """The deduplication by whichever spelling it was given."""
+    processing = spec.processing.dedup if spec.processing is not None else None
+    return spec.deduplication or spec.dedup or processing or Deduplication()
+
+
+def _ttl_seconds(spec: IngesterSpec) -> int:
+    if spec.ttl is None or spec.ttl.default is None:
+        return DEFAULT_TTL_SECONDS
+    least, most = TTL_SECONDS
+    return int(min(max(duration_seconds(spec.ttl.default), least), most))

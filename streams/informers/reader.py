@@ -1,0 +1,61 @@
+"""What an informer needs of a client: complete answers, and answers that are read while they grow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+
+class Answer(Protocol):
+    """One complete answer, of whatever status."""
+
+    @property
+    def status(self) -> int: ...
+    @property
+    def body(self) -> bytes: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def retry_after_seconds(self) -> float | None: ...
+
+
+class Watching(Protocol):
+    """One open answer."""
+
+    @property
+    def status(self) -> int: ...
+    def chunks(self) -> AsyncIterator[bytes]:
+        """What comes, as it comes."""
+        ...
+
+    async def answer(self) -> Answer:
+        """The whole of an answer that is no stream."""
+        ...
+
+
+class Reader(Protocol):
+    """The reading half of ``streams.cluster.session.Session``."""
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        verb: str,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """Ask, and read the whole answer; raises a ``ClusterError`` where none came."""
+        ...
+
+    def watch(
+        self,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        idle_seconds: float,
+    ) -> AbstractAsyncContextManager[Watching]:
+        """Open an answer without an end."""
+        ...

@@ -1,0 +1,57 @@
+"""What the metrics read, so that they need not know who runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from operators.delivery import Ledger
+    from operators.index import Index
+    from operators.room import Room
+    from streams.cluster.durations import DurationCounts
+    from streams.informers.subscription import Subscription
+    from streams.timings import Timings
+
+
+class PipelineReading(Protocol):
+    """What the metrics read of one pipeline."""
+
+    source: str
+    ingester: str
+    kind: str
+    timings: Timings
+
+    @property
+    def ledger(self) -> Ledger:
+        """What came in, and how it ended."""
+        ...
+
+    @property
+    def room(self) -> Room:
+        """What it holds, and may hold."""
+        ...
+
+    @property
+    def index(self) -> Index:
+        """The Observations it knows of."""
+        ...
+
+    @property
+    def subscription(self) -> Subscription | None:
+        """Its share in an informer, once it has one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessReading:
+    """What the metrics read of the process as a whole."""
+
+    requests: Callable[[], Mapping[tuple[str, int], int]]
+    """Requests by verb and HTTP status; status 0 where no answer came."""
+    durations: Callable[[], Mapping[str, DurationCounts]]
+    waited: Callable[[], Mapping[str, float]]
+    """Seconds that requests waited for the client's own limit, by bucket: ``read``, ``write``."""
+    holds: Callable[[], int]
+    dead_letters: Callable[[], int]

@@ -1,0 +1,1 @@
+"""The running whole: what joins the parts, starts them and stops them."""

@@ -1,0 +1,133 @@
+"""Probes that cannot lie, and the metrics: one small HTTP server."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+from prometheus_client.exposition import choose_encoder
+
+from operators.redact import redacted_text
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from streams.runtime.settings import Settings
+
+IDLE_SECONDS = 10.0
+"""How long a connection may take to send its headers, or stay without a request."""
+
+LINE_BYTES = 8 * 1024
+"""The longest request line, and the longest header."""
+
+DETAIL_CHARACTERS = 300
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+class ListenError(Exception):
+    """The address of ``--listen`` cannot be listened on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that has to be so, and what is wrong if it is not."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+    def __str__(self) -> str:
+        if self.ok:
+            return f"[+]{self.name} ok"
+        detail = redacted_text(_CONTROL.sub(" ", self.detail))[:DETAIL_CHARACTERS]
+        return f"[-]{self.name} {detail or 'failed'}"
+
+
+Checks = Callable[[], Iterable[Check]]
+
+
+class Health:
+    """Answers /livez, /readyz (``?verbose`` names each check) and /metrics.
+
+    /livez fails only where a restart would help: a source's own task died. An API server out of
+    reach is no reason to restart, and shows in /readyz. The forms are those of the API server
+    (apiserver/pkg/server/healthz); what fails is always named.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        registry: CollectorRegistry,
+        ready: Checks,
+        alive: Checks,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.port = settings.listen_port
+        """Where it listens; for port 0 known once it does."""
+        self._host = settings.listen_host
+        self._registry = registry
+        application = web.Application()
+        for path in ("/livez", "/healthz", "/health"):
+            application.router.add_get(path, _probe("livez", alive))
+        for path in ("/readyz", "/ready"):
+            application.router.add_get(path, _probe("readyz", ready))
+        application.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(
+            application,
+            access_log=None,
+            keepalive_timeout=idle_seconds,
+            shutdown_timeout=1.0,
+            lingering_time=1.0,
+            max_line_size=LINE_BYTES,
+            max_field_size=LINE_BYTES,
+        )
+
+    async def start(self) -> None:
+        """Listen. Raises ``ListenError`` where the address is in use or not ours."""
+        await self._runner.setup()
+        try:
+            await web.TCPSite(self._runner, self._host, self.port).start()
+        except OSError as error:
+            await self._runner.cleanup()
+            place = f"[{self._host}]" if ":" in self._host else self._host
+            raise ListenError(f"--listen {place}:{self.port}: {_cause(error)}") from None
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening; the answers under way have a second."""
+        await self._runner.cleanup()
+
+    async def _metrics(self, request: web.Request) -> web.Response:
+        encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+        return web.Response(body=encode(self._registry), headers={"Content-Type": content_type})
+
+
+def _probe(name: str, checks: Checks) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def answer(request: web.Request) -> web.Response:
+        results = list(checks())
+        ok = all(check.ok for check in results)
+        if ok and "verbose" not in request.query:
+            text = "ok"
+        else:
+            verdict = f"{name} check {'passed' if ok else 'failed'}"
+            text = "\n".join([*map(str, results), verdict, ""])
+        return web.Response(
+            text=text,
+            status=200 if ok else 503,
+            headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
+        )
+
+    return answer
+
+
+def _cause(error: OSError) -> str:
+    # A name that does not resolve has a number of its own, below zero.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)

@@ -1,0 +1,79 @@
+"""The informer as a source: a notice becomes a raw event, and what found no room is marked to be read again."""
+
+from __future__ import annotations
+
+from reactivex import Observable, abc
+from reactivex.disposable import Disposable
+
+from operators.event import Kind, RawEvent
+from operators.outcome import Outcome, is_spilled
+from operators.room import Room
+from streams.informers.manager import InformerManager
+from streams.informers.notice import Notice, Watched
+from streams.informers.subscription import Subscription
+
+
+class InformerSource:
+    """One subscription as an observable of raw events; it is made by subscribing, and closed by disposing."""
+
+    def __init__(
+        self, manager: InformerManager, watched: Watched, *, room: Room, resync_seconds: float = 0.0
+    ) -> None:
+        self.subscription: Subscription | None = None
+        self._manager = manager
+        self._watched = watched
+        self._room = room
+        self._resync_seconds = resync_seconds
+
+    @property
+    def events(self) -> Observable[RawEvent]:
+        """Every change as a raw event; subscribe once."""
+        return Observable(self._subscribe)
+
+    def _subscribe(
+        self,
+        observer: abc.ObserverBase[RawEvent],
+        scheduler: abc.SchedulerBase | None = None,  # noqa: ARG002  Rx's signature
+    ) -> abc.DisposableBase:
+        emit = observer.on_next
+
+        def handle(notice: Notice) -> None:
+            emit(self._event(notice))
+
+        subscription = self._manager.subscribe(
+            self._watched, handle, room=self._room, resync_seconds=self._resync_seconds
+        )
+        self.subscription = subscription
+        return Disposable(subscription.close)
+
+    def _event(self, notice: Notice) -> RawEvent:
+        return RawEvent(
+            self._kind(),
+            notice.change,
+            notice.namespace,
+            notice.name,
+            notice.uid,
+            notice.version,
+            notice.raw,
+            notice.initial,
+            notice.final_state_unknown,
+            notice.departure,
+            self._acknowledge,
+        )
+
+    def _kind(self) -> Kind:
+        kind = self.subscription.kind if self.subscription is not None else None
+        if kind is None:
+            raise AssertionError("nothing is told before the kind is known")
+        return kind
+
+    def _acknowledge(self, event: RawEvent, outcome: Outcome) -> None:
+        if is_spilled(outcome) and self.subscription is not None:
+            self.subscription.mark_dirty(event.key, outcome.hold)
+
+
+def informer_source(
+    manager: InformerManager, watched: Watched, *, room: Room, resync_seconds: float = 0.0
+) -> InformerSource:
+    """Make a source of what an informer tells."""
+    return InformerSource(manager, watched, room=room, resync_seconds=resync_seconds)

@@ -1,0 +1,60 @@
+"""What an answer says about coming again, and about what went wrong."""
+
+from __future__ import annotations
+
+import pytest
+from multidict import CIMultiDict
+
+from streams.cluster.answer import Answer
+
+DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"retry-after": "7"}, 7.0),
+        ({"Retry-After": " 0 "}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT", "Date": DATE}, 30.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:27:00 GMT", "Date": DATE}, 0.0),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:30 GMT"}, None),
+        ({"Retry-After": "Wed, 21 Oct 2015 07:28:30 -0000", "Date": DATE}, None),
+        ({"Retry-After": "soon", "Date": DATE}, None),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "inf"}, None),
+        ({"Retry-After": "²"}, None),
+    ],
+)
+def test_when_to_come_again(headers: dict[str, str], expected: float | None) -> None:
+    answer = Answer(429, CIMultiDict(headers), b"")
+    assert answer.retry_after_seconds == expected
+
+
+def test_a_status_gives_reason_and_message() -> None:
+    body = b'{"kind":"Status","reason":"Conflict","message":"first\\nsecond\\u001b[31m"}'
+    answer = Answer(409, {}, body)
+    assert answer.reason == "Conflict"
+    assert answer.message == "first second [31m"
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"404 page not found\n", "404 page not found"),
+        (b'{"kind":"Status","reason":null,"message":null}', '{"kind":"Status","reason":null,'),
+        (b'{"kind":"Pod","message":"mine","reason":"mine"}', '{"kind":"Pod"'),
+        (b'{"kind":"Status","reason":7}', '{"kind":"Status"'),
+        (b"\xff\xfe\x00", "\ufffd\ufffd"),
+        (b"", ""),
+    ],
+)
+def test_what_is_no_status_is_shown_as_it_is(body: bytes, message: str) -> None:
+    answer = Answer(500, {}, body)
+    assert answer.reason == ""
+    assert answer.message.startswith(message)
+
+
+def test_a_message_is_short_whatever_came() -> None:
+    assert Answer(500, {}, b"x" * 10_000_000).message == "x" * 300
+    assert Answer(500, {}, "é".encode() * 10_000).message == "é" * 300

@@ -1,0 +1,96 @@
+"""What a server says it serves."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import msgspec
+import pytest
+from aiohttp import web
+
+from operators.event import Kind
+from streams.cluster.access import Access
+from streams.cluster.discovery import resolve
+from streams.cluster.errors import DiscoveryError, UnreachableError
+from tests.unit.streams.cluster.servers import kubeconfig, serving, session, status
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+APPS = {
+    "kind": "APIResourceList",
+    "groupVersion": "apps/v1",
+    "resources": [
+        {"name": "deployments/status", "kind": "Deployment", "namespaced": True, "verbs": ["get"]},
+        {
+            "name": "deployments",
+            "singularName": "deployment",
+            "kind": "Deployment",
+            "namespaced": True,
+            "verbs": ["list", "watch", "get"],
+        },
+    ],
+}
+
+
+async def _server(request: web.BaseRequest) -> web.StreamResponse:
+    if request.path == "/apis/apps/v1":
+        return web.Response(body=msgspec.json.encode(APPS))
+    if request.path == "/apis/forbidden/v1":
+        return status(403, reason="Forbidden", message="not for you")
+    if request.path == "/apis/strange/v1":
+        return web.Response(body=b"<html>")
+    if request.path == "/api/v1":
+        return web.Response(body=b'{"resources": null}')
+    return web.Response(status=404, text="404 page not found\n")
+
+
+def _resolve(path: Path, group: str, version: str, resource: str) -> Kind | None:
+    async def main() -> Kind | None:
+        async with serving(_server) as server:
+            access = Access.from_kubeconfig(kubeconfig(path / "config", server))
+            async with session(access) as client:
+                return await resolve(client, group, version, resource)
+
+    return asyncio.run(main())
+
+
+def test_a_resource_is_found_by_its_plural_name(tmp_path: Path) -> None:
+    assert _resolve(tmp_path, "apps", "v1", "deployments") == Kind(
+        "apps", "v1", "deployments", "Deployment", namespaced=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "version", "resource"),
+    [
+        ("apps", "v1", "deployment"),
+        ("apps", "v1", "Deployment"),
+        ("apps", "v2", "deployments"),
+        ("nobody.io", "v1", "things"),
+        ("", "v1", "pods"),
+    ],
+)
+def test_what_is_not_served_is_none(
+    tmp_path: Path, group: str, version: str, resource: str
+) -> None:
+    assert _resolve(tmp_path, group, version, resource) is None
+
+
+def test_a_refusal_is_no_absence(tmp_path: Path) -> None:
+    with pytest.raises(DiscoveryError, match="403 not for you") as caught:
+        _resolve(tmp_path, "forbidden", "v1", "things")
+    assert caught.value.status == 403
+    with pytest.raises(DiscoveryError, match="not a list of resources"):
+        _resolve(tmp_path, "strange", "v1", "things")
+
+
+def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
+    async def main() -> None:
+        access = Access.from_kubeconfig(kubeconfig(tmp_path / "config", "http://127.0.0.1:1"))
+        async with session(access) as client:
+            with pytest.raises(UnreachableError):
+                await resolve(client, "apps", "v1", "deployments")
+
+    asyncio.run(main())

@@ -1,0 +1,188 @@
+"""The client's own rate limit: exact in rate, fair in order, honest about waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.cluster.limits import DEFAULT_BURST, DEFAULT_RATE_PER_SECOND, Bucket
+from tests.unit.streams.cluster.virtual import VirtualLoop, run
+
+
+def test_the_defaults_are_those_of_client_go() -> None:
+    assert (DEFAULT_RATE_PER_SECOND, DEFAULT_BURST) == (5.0, 10)
+
+
+def test_a_burst_passes_at_once_and_the_rest_at_the_rate() -> None:
+    async def main(loop: VirtualLoop) -> list[float]:
+        bucket = Bucket(clock=loop.clock)
+        return [await bucket.take() for _ in range(14)]
+
+    assert run(main) == [0.0] * 10 + [pytest.approx(0.2)] * 4
+
+
+def test_what_was_not_used_comes_back_up_to_the_burst() -> None:
+    async def main(loop: VirtualLoop) -> list[float]:
+        bucket = Bucket(10, burst=3, clock=loop.clock)
+        for _ in range(3):
+            await bucket.take()
+        await asyncio.sleep(60)
+        return [await bucket.take() for _ in range(4)]
+
+    assert run(main) == [0.0, 0.0, 0.0, pytest.approx(0.1)]
+
+
+def test_tokens_go_to_whoever_asked_first() -> None:
+    async def main(loop: VirtualLoop) -> list[int]:
+        bucket = Bucket(10, burst=1, clock=loop.clock)
+        order: list[int] = []
+
+        async def ask(number: int) -> None:
+            await bucket.take()
+            order.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(ask(number))
+        return order
+
+    assert run(main) == list(range(20))
+
+
+def test_a_newcomer_does_not_overtake_who_waits() -> None:
+    async def main(loop: VirtualLoop) -> list[str]:
+        bucket = Bucket(1, burst=1, clock=loop.clock)
+        order: list[str] = []
+
+        async def ask(name: str) -> None:
+            await bucket.take()
+            order.append(name)
+
+        await bucket.take()
+        waiting = asyncio.create_task(ask("first"))
+        await asyncio.sleep(0)
+        loop.jumping.now_ns += 1_500_000_000  # the token is there, its timer has not fired yet
+        await ask("second")
+        await waiting
+        return order
+
+    assert run(main) == ["first", "second"]
+
+
+def test_who_gives_up_leaves_no_gap() -> None:
+    async def main(loop: VirtualLoop) -> tuple[float, int]:
+        bucket = Bucket(1, burst=1, clock=loop.clock)
+        await bucket.take()
+        tasks = [asyncio.create_task(bucket.take()) for _ in range(3)]
+        await asyncio.sleep(0.5)
+        tasks[0].cancel()
+        tasks[1].cancel()
+        waited = await tasks[2]
+        return waited, bucket.waiting
+
+    assert run(main) == (pytest.approx(1.0, abs=0.01), 0)
+
+
+def test_a_token_granted_to_who_is_cancelled_goes_to_the_next() -> None:
+    async def main(loop: VirtualLoop) -> float:
+        bucket = Bucket(1, burst=1, clock=loop.clock)
+        await bucket.take()
+        doomed = asyncio.create_task(bucket.take())
+        heir = asyncio.create_task(bucket.take())
+        await asyncio.sleep(0)
+        loop.call_later(1.0 + 5e-10, doomed.cancel)  # in the turn of the grant, and after it
+        return await heir
+
+    assert run(main) == pytest.approx(1.0, abs=0.01)
+
+
+def test_nothing_is_left_behind_when_all_gave_up() -> None:
+    async def main(loop: VirtualLoop) -> list[float]:
+        bucket = Bucket(1, burst=1, clock=loop.clock)
+        await bucket.take()
+        tasks = [asyncio.create_task(bucket.take()) for _ in range(3)]
+        await asyncio.sleep(0)
+        assert bucket.waiting == 3
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert bucket.waiting == 0
+        await asyncio.sleep(1)
+        return [await bucket.take(), await bucket.take()]
+
+    assert run(main) == [0.0, pytest.approx(1.0)]
+
+
+def test_waiting_is_counted_and_told_of_once_a_minute() -> None:
+    async def main(loop: VirtualLoop) -> tuple[float, int, list[float]]:
+        told: list[float] = []
+        bucket = Bucket(0.1, burst=1, clock=loop.clock, on_slow=told.append)
+        for _ in range(9):  # waits of 10 s, at 10, 20 .. 80 s
+            await bucket.take()
+        return bucket.waited_seconds_total, bucket.slow_waits_total, told
+
+    total, slow, told = run(main)
+    assert total == pytest.approx(80)
+    assert slow == 8
+    assert told == [pytest.approx(10), pytest.approx(10)]
+
+
+def test_a_short_wait_is_no_slow_wait() -> None:
+    async def main(loop: VirtualLoop) -> tuple[float, int]:
+        bucket = Bucket(2, burst=1, clock=loop.clock)
+        await bucket.take()
+        await bucket.take()
+        return bucket.waited_seconds_total, bucket.slow_waits_total
+
+    assert run(main) == (pytest.approx(0.5), 0)
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(0, 1), (-1, 1), (float("nan"), 1), (1, 0)])
+def test_a_bucket_that_gives_nothing_is_refused(rate: float, burst: int) -> None:
+    with pytest.raises(ValueError, match="rate"):
+        Bucket(rate, burst=burst, clock=lambda: 0)
+
+
+def _expected(rate: int, burst: int, asked_ms: list[int]) -> list[Fraction]:
+    """The textbook's bucket: tokens grow with time, each asker waits for a whole one, in turn."""
+    granted: list[Fraction] = []
+    tokens, at = Fraction(burst), Fraction(0)
+    for ms in asked_ms:
+        now = max(Fraction(ms, 1000), at)
+        tokens = min(Fraction(burst), tokens + (now - at) * rate)
+        at = now
+        if tokens < 1:
+            at += (1 - tokens) / rate
+            tokens = Fraction(1)
+        tokens -= 1
+        granted.append(at)
+    return granted
+
+
+@given(
+    rate=st.sampled_from([1, 2, 5, 10, 50]),
+    burst=st.integers(1, 5),
+    gaps_ms=st.lists(st.integers(0, 700), min_size=1, max_size=25),
+)
+def test_every_grant_comes_when_the_textbook_says(
+    rate: int, burst: int, gaps_ms: list[int]
+) -> None:
+    asked_ms = [sum(gaps_ms[: index + 1]) for index in range(len(gaps_ms))]
+
+    async def main(loop: VirtualLoop) -> list[float]:
+        bucket = Bucket(rate, burst=burst, clock=loop.clock)
+
+        async def ask(at_ms: int) -> float:
+            await asyncio.sleep(at_ms / 1000 - loop.time())
+            await bucket.take()
+            return loop.time()
+
+        return await asyncio.gather(*(ask(at_ms) for at_ms in asked_ms))
+
+    granted = sorted(run(main))  # who asks in the same instant asks in any order
+    for got, expected in zip(granted, _expected(rate, burst, asked_ms), strict=True):
+        assert got == pytest.approx(float(expected), abs=0.003)
