@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streams.cli.main import app
+from streams.cli.main import run
 
 if __name__ == "__main__":
-    app()
+    run()

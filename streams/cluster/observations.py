@@ -37,24 +37,24 @@ class _Status(msgspec.Struct):
     details: _Details | None = None
 
 
-class _Metadata(msgspec.Struct):
+class _Metadata(msgspec.Struct, frozen=True):
     name: str = ""
     namespace: str = ""
     annotations: dict[str, str] | None = None
 
 
-class _Event(msgspec.Struct):
+class _Event(msgspec.Struct, frozen=True):
     metadata: _Metadata = _Metadata()
 
 
-class _Resource(msgspec.Struct, rename="camel"):
+class _Resource(msgspec.Struct, rename="camel", frozen=True):
     api_version: str = ""
     kind: str = ""
     namespace: str = ""
     name: str = ""
 
 
-class _Spec(msgspec.Struct, rename="camel"):
+class _Spec(msgspec.Struct, rename="camel", frozen=True):
     fingerprint: str = ""
     first_seen: str = ""
     last_seen: str = ""

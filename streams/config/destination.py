@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
+from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
 from streams.config.source import GROUP, VERSIONS
 from streams.config.values import Domain, EventType, Fraction, Level, Many, Open, Slug, Spec
 
 _OBSERVATIONS = "observations"
-_NEEDS_A_NAME = {
+_NEEDS_A_NAME: JsonDict = {
     "rule": "self.type != 'crd' || has(self.gvr) || (has(self.value) && size(self.value) > 0)",
     "message": "a destination of type crd needs value or gvr",
 }

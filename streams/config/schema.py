@@ -11,18 +11,13 @@ from streams.config.tree import Location
 
 def known_fields(model: type[BaseModel], location: Location) -> list[str]:
     """The names a model knows at a place; none where the place leads out of the models."""
-    current: type[BaseModel] | None = model
+    current = model
     for step in location:
-        if isinstance(step, int):
-            continue
-        current = _model_of(current, step)
-        if current is None:
+        inner = _model_of(current, step) if isinstance(step, str) else current
+        if inner is None:
             return []
-    return (
-        []
-        if current is None
-        else [field.alias or name for name, field in current.model_fields.items()]
-    )
+        current = inner
+    return [field.alias or name for name, field in current.model_fields.items()]
 
 
 def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:

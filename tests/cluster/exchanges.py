@@ -36,6 +36,7 @@ class Exchange:
 
 
 Predicate: TypeAlias = Callable[[Exchange], bool]
+Choose: TypeAlias = Callable[[], int]
 Effect = TypeVar("Effect")
 
 

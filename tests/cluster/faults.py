@@ -6,30 +6,28 @@ import asyncio
 import errno
 import ssl
 import tempfile
-import threading
 import time
 from contextlib import ExitStack
 from http import HTTPStatus
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Protocol, Self
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
 from tests.cluster.keys import self_signed, write_kubeconfig
+from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import free_ports, wait_until
 from tests.cluster.relay import Injected, Relay, Script
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
 
     from tests.cluster.exchanges import Exchange, Predicate
 
 LINE_LIMIT = 65_536
 """A path with a continue token or a long selector is longer than aiohttp's 8 KiB."""
-
-Result = TypeVar("Result")
 
 
 class Upstream(Protocol):
@@ -60,16 +58,12 @@ class FaultProxy:
     and upgraded connections (exec, port-forward).
     """
 
-    def __init__(
-        self, upstream: Upstream, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, upstream: Upstream, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._upstream = upstream
         self._clock = clock
         self._script = Script()
         self._cleanup = ExitStack()
         self._port = 0
-        self._loop = asyncio.SelectorEventLoop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="fault-proxy")
 
     def __enter__(self) -> Self:
         with ExitStack() as undo:
@@ -77,10 +71,9 @@ class FaultProxy:
             self.ca_file, key = self_signed(self._folder, "fault-proxy")
             self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             self._tls.load_cert_chain(self.ca_file, key)
-            self._thread.start()
-            undo.callback(self._end_loop)
-            self._run(self._open())
-            undo.callback(lambda: self._run(self._close()))
+            self._loop = undo.enter_context(LoopThread("fault-proxy"))
+            self._loop.run(self._open())
+            undo.callback(lambda: self._loop.run(self._close()))
             self._cleanup = undo.pop_all()
         return self
 
@@ -101,11 +94,7 @@ class FaultProxy:
 
     def exchanges(self, wanted: Predicate = anything) -> list[Exchange]:
         """What has passed, oldest first; the exchanges that are still open go on changing."""
-
-        async def copied() -> list[Exchange]:
-            return [exchange for exchange in self._relay.exchanges if wanted(exchange)]
-
-        return self._run(copied())
+        return [each for each in self._loop.call(lambda: [*self._relay.exchanges]) if wanted(each)]
 
     def wait_exchange(self, wanted: Predicate, *, seconds: float = 5.0) -> Exchange:
         """The first exchange that is wanted, as soon as there is one; raises TimeoutError."""
@@ -131,11 +120,7 @@ class FaultProxy:
 
     def cut_open_watches(self) -> int:
         """End every open watch now, between two events or within one; returns how many."""
-
-        async def cut() -> int:
-            return self._relay.cut_open_watches()
-
-        return self._run(cut())
+        return self._loop.call(self._relay.cut_open_watches)
 
     def stall(self, predicate: Predicate = anything) -> None:
         """Let nothing of the exchanges that fit pass, either way; connections stay open, silent."""
@@ -144,7 +129,7 @@ class FaultProxy:
     def resume(self) -> None:
         """End the stall; what has waited passes."""
         self._script.stalled = None
-        self._loop.call_soon_threadsafe(self._relay.moved.set)
+        self._loop.call(self._relay.moved.set)
 
     def status_for(
         self,
@@ -159,10 +144,7 @@ class FaultProxy:
 
         Without a body it is a Kubernetes Status of the code. Retry-After is a header like any.
         """
-        reason = HTTPStatus(code).phrase.replace(" ", "")
-        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
-        told = {**status, "message": "ordered by a test", "reason": reason, "code": code}
-        said = msgspec.json.encode(told) if body is None else body
+        said = _status(code) if body is None else body
         shown = {"Content-Type": "application/json", **(headers or {})}
         self._script.injections.add(predicate, Injected(code, shown, said), times=times)
 
@@ -175,18 +157,12 @@ class FaultProxy:
 
     def refuse(self) -> None:
         """Refuse new connections and reset those that are open, as when the server has died."""
-
-        async def refuse() -> None:
-            self._listener.close()
-            for connection in self._server.connections:
-                if connection.transport is not None:
-                    connection.transport.abort()
-
-        self._run(refuse())
+        self._loop.call(self._hang_up)
 
     def accept(self) -> None:
         """Accept connections again, on the same port."""
-        self._run(self._listen(self._port))
+        if not self._listener.is_serving():
+            self._loop.run(self._listen())
 
     def heal(self) -> None:
         """End every fault that was ordered."""
@@ -194,13 +170,60 @@ class FaultProxy:
             rules.clear()
         self.delay_writes(0)
         self.resume()
-        if not self._listener.is_serving():
-            self.accept()
+        self.accept()
 
-    def _run(self, work: Coroutine[None, None, Result]) -> Result:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+    async def _open(self) -> None:
+        authority = self._upstream.ca_file
+        self._session = aiohttp.ClientSession(
+            self._upstream.url,
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=ssl.create_default_context(cafile=authority) if authority else True
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=5),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            auto_decompress=False,
+            max_line_size=LINE_LIMIT,
+            max_field_size=LINE_LIMIT,
+        )
+        self._relay = Relay(self._script, upstream=self._session, clock=self._clock)
+        self._server = web.Server(
+            self._relay.handle,
+            handler_cancellation=True,
+            access_log=None,
+            auto_decompress=False,
+            max_line_size=LINE_LIMIT,
+            max_field_size=LINE_LIMIT,
+        )
+        await self._listen_anywhere()
 
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(30)
-        self._loop.close()
+    async def _listen_anywhere(self) -> None:
+        for self._port in free_ports(3):
+            try:
+                return await self._listen()
+            except OSError as failure:  # another process took the port since
+                if failure.errno != errno.EADDRINUSE:
+                    raise
+        raise OSError(errno.EADDRINUSE, "no port stayed free for the fault proxy")
+
+    async def _listen(self) -> None:
+        self._listener = await asyncio.get_running_loop().create_server(
+            self._server, "127.0.0.1", self._port, ssl=self._tls
+        )
+
+    def _hang_up(self) -> None:
+        self._listener.close()
+        for connection in self._server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _close(self) -> None:
+        self._hang_up()
+        await self._server.shutdown(timeout=1)
+        await self._session.close()
+
+
+def _status(code: int) -> bytes:
+    told: dict[str, object] = {"kind": "Status", "apiVersion": "v1", "metadata": {}}
+    reason = HTTPStatus(code).phrase.replace(" ", "")
+    told |= {"status": "Failure", "message": "ordered by a test", "reason": reason, "code": code}
+    return msgspec.json.encode(told)

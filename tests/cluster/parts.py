@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from tests.cluster.processes import CommandFailedError, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
 
 BUILD_SECONDS = 3600.0
 """A cold build of kube-apiserver takes five minutes on two idle cores; a busy machine has more."""
@@ -134,7 +134,7 @@ def _build(part: Part, *, say: Callable[[str], None]) -> None:
 
 
 @contextmanager
-def _alone(say: Callable[[str], None]) -> Iterator[None]:
+def _alone(say: Callable[[str], None]) -> Generator[None]:
     cache().mkdir(parents=True, exist_ok=True)
     with (cache() / "lock").open("w") as lock:
         try:

@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 from yarl import URL
 
-from tests.cluster.exchanges import Exchange, Rules, kind_of
+from tests.cluster.exchanges import Choose, Exchange, Rules, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,9 +41,9 @@ class Injected:
 class Script:
     """What goes wrong at present."""
 
-    injections: Rules[Injected] = field(default_factory=Rules)
-    drops: Rules[bool] = field(default_factory=Rules)
-    cuts: Rules[Callable[[], int]] = field(default_factory=Rules)
+    injections: Rules[Injected] = field(default_factory=Rules[Injected])
+    drops: Rules[bool] = field(default_factory=Rules[bool])
+    cuts: Rules[Choose] = field(default_factory=Rules[Choose])
     delay_writes_seconds: float = 0.0
     stalled: Predicate | None = None
 

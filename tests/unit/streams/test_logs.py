@@ -24,7 +24,7 @@ class Unspeakable:
 
 
 @pytest.fixture(autouse=True)
-def _restored() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]  autouse
+def _restored() -> Iterator[None]:
     root = logging.getLogger()
     before = root.handlers, root.level
     yield
@@ -32,10 +32,14 @@ def _restored() -> Iterator[None]:  # pyright: ignore[reportUnusedFunction]  aut
     root.setLevel(level)
 
 
-def lines(**how: Any) -> io.StringIO:
+def lines(*, json_lines: bool, level: str = "INFO") -> io.StringIO:
     stream = io.StringIO()
-    configure(stream=stream, **how)
+    configure(json_lines=json_lines, stream=stream, level=level)
     return stream
+
+
+def broken(error: Exception) -> None:
+    raise error
 
 
 def decoded(stream: io.StringIO) -> dict[str, Any]:
@@ -99,7 +103,7 @@ def test_secrets_are_masked_wherever_they_stand(*, json_lines: bool) -> None:
     stream = lines(json_lines=json_lines)
 
     try:
-        raise ValueError(TOKEN)
+        broken(ValueError(TOKEN))
     except ValueError:
         log.exception(
             "with %s",
@@ -146,7 +150,7 @@ def test_an_exception_is_told_with_the_place_where_it_was_raised() -> None:
     stream = lines(json_lines=True)
 
     try:
-        raise KeyError("gone")
+        broken(KeyError("gone"))
     except KeyError:
         log.exception("it failed")
 
