@@ -13,6 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kubernetes.client import Configuration
 from kubernetes.config.config_exception import ConfigException
 from yarl import URL
 
@@ -81,7 +82,7 @@ def _load(merger: official.Merger, chosen: Chosen, *, directory: str) -> Credent
         directory=directory,
         persist=merger.save_changes,
     )
-    configuration = official.fresh_configuration()
+    configuration = Configuration()
     loader.load_and_set(configuration)
     cluster = chosen.cluster.read(Cluster)
     return Credentials(
@@ -119,14 +120,11 @@ def _merger(paths: str) -> official.Merger:
 
 
 def _quoting_nothing(error: Exception) -> str:
-    """Say what is wrong without the file's own words: they may be a credential.
-
-    The official client puts whole entries of a user into its texts, behind the word "in".
-    """
+    """Say what is wrong without the file's own words: they may be a credential."""
     if isinstance(error, OSError):
         return f"{error.filename}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, ConfigException):
-        return str(error).split(" in ", maxsplit=1)[0]
+        return str(error)
     if isinstance(error, binascii.Error):
         return "a field that ends in -data is not base64"
     mark = getattr(error, "problem_mark", None)

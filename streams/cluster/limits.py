@@ -68,7 +68,7 @@ class Bucket:
         A cancelled wait leaves the bucket as if it had never asked.
         """
         began_ns = self._clock()
-        if not self._waiters and self._ready_at_ns(began_ns) <= began_ns:
+        if not self._waiters and self._ready_at_ns <= began_ns:
             self._spend(began_ns)
             return 0.0
         waiter = asyncio.get_running_loop().create_future()
@@ -84,8 +84,9 @@ class Bucket:
             self._note(waited_seconds)
         return waited_seconds
 
-    def _ready_at_ns(self, now_ns: int) -> int:
-        return max(self._full_at_ns, now_ns) + self._interval_ns - self._depth_ns
+    @property
+    def _ready_at_ns(self) -> int:
+        return self._full_at_ns + self._interval_ns - self._depth_ns
 
     def _spend(self, now_ns: int) -> None:
         self._full_at_ns = max(self._full_at_ns, now_ns) + self._interval_ns
@@ -94,7 +95,7 @@ class Bucket:
         if self._timer is None and self._waiters:
             now_ns = self._clock()
             # Whole milliseconds, rounded up: a timer that fires early would only be set again.
-            delay_ms = max(0, ceil((self._ready_at_ns(now_ns) - now_ns) / 1_000_000))
+            delay_ms = max(0, ceil((self._ready_at_ns - now_ns) / 1_000_000))
             loop = asyncio.get_running_loop()
             self._timer = loop.call_later(delay_ms / 1_000, self._grant)
 
@@ -106,7 +107,7 @@ class Bucket:
     def _grant(self) -> None:
         self._timer = None
         now_ns = self._clock()
-        while self._waiters and self._ready_at_ns(now_ns) <= now_ns:
+        while self._waiters and self._ready_at_ns <= now_ns:
             waiter = next(iter(self._waiters))
             del self._waiters[waiter]
             if not waiter.done():

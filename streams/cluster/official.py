@@ -66,8 +66,3 @@ def plugin_answer(spec: dict[str, Any], *, directory: str, cluster: dict[str, An
 def expiry(loader: Loader) -> datetime | None:
     """When the token expires that a loader got from an ``auth-provider``."""
     return getattr(loader, "expiry", None)
-
-
-def fresh_configuration() -> Configuration:
-    """A configuration that takes no proxy from the environment."""
-    return Configuration(proxy="", no_proxy="")

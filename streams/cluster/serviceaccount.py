@@ -6,18 +6,17 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kubernetes.client import Configuration
 from kubernetes.config.config_exception import ConfigException
 from kubernetes.config.incluster_config import SERVICE_TOKEN_FILENAME
 
 from streams.cluster.credentials import Credentials, bearer
 from streams.cluster.errors import ConfigurationError
-from streams.cluster.official import fresh_configuration, service_account_loader
+from streams.cluster.official import service_account_loader
 from streams.cluster.tls import tls_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from kubernetes.client import Configuration
 
 DIRECTORY = Path(SERVICE_TOKEN_FILENAME).parent
 
@@ -45,7 +44,7 @@ class ServiceAccount:
 
     def _configuration(self) -> Configuration:
         token, authority = map(str, self.files)
-        configuration = fresh_configuration()
+        configuration = Configuration()
         try:
             service_account_loader(token, authority, environ=self._environ).load_and_set(
                 configuration

@@ -25,7 +25,7 @@ STARTS = 3
 """Another process can take a port between its choice and its use; not three times in a row."""
 
 
-class StartFailedError(RuntimeError):
+class PartFailedError(RuntimeError):
     """etcd or the API server ended, or was not ready in time; the message ends with its log."""
 
 
@@ -74,7 +74,7 @@ class Cluster:
         return self.folder / f"{user}.kubeconfig"
 
     def start(self) -> None:
-        """Start both parts and wait until the API server is ready; raises StartFailedError."""
+        """Start both parts and wait until the API server is ready; raises PartFailedError."""
         commands.prepare(self.folder)
         for attempt in range(1, STARTS + 1):
             self._ports = Ports(*free_ports(3))
@@ -82,7 +82,7 @@ class Cluster:
                 self._start_etcd()
                 self.start_apiserver()
                 break
-            except StartFailedError as failure:
+            except PartFailedError as failure:
                 self.stop()
                 if attempt == STARTS or "address already in use" not in str(failure):
                     raise
@@ -99,7 +99,7 @@ class Cluster:
         )
 
     def start_apiserver(self) -> None:
-        """Start the API server on its port and wait until it is ready; raises StartFailedError."""
+        """Start the API server on its port and wait until it is ready; raises PartFailedError."""
         self._apiserver = Program(
             commands.apiserver(self._programs, self.folder, self._ports), log=self.apiserver_log
         )
@@ -109,13 +109,17 @@ class Cluster:
         try:
             wait_until(self._ready, seconds=READY_SECONDS, what=f"{self.url}/readyz")
         except TimeoutError as failure:
-            raise StartFailedError(f"{failure}\n{self._apiserver.tail()}") from failure
+            raise PartFailedError(f"{failure}\n{self._apiserver.tail()}") from failure
 
-    def _ready(self) -> bool:
+    def check(self) -> None:
+        """Raise PartFailedError, with the end of its log, where a part does not run."""
         for program in (self._etcd, self._apiserver):
             if program is None or not program.running():
-                log = "" if program is None else f"{program.log} ends:\n{program.tail()}"
-                raise StartFailedError(f"a part of the cluster is not running; {log}")
+                log = "" if program is None else f"; {program.log} ends:\n{program.tail()}"
+                raise PartFailedError(f"a part of the cluster does not run{log}")
+
+    def _ready(self) -> bool:
+        self.check()
         try:
             return all(
                 self.request("GET", path, seconds=5).status == 200

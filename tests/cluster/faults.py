@@ -124,7 +124,11 @@ class FaultProxy:
 
     def stall(self, predicate: Predicate = anything) -> None:
         """Let nothing of the exchanges that fit pass, either way; connections stay open, silent."""
-        self._script.stalled = predicate
+
+        def hold() -> None:
+            self._script.stalled = predicate
+
+        self._loop.call(hold)
 
     def resume(self) -> None:
         """End the stall; what has waited passes."""

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
-from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.exposition import choose_encoder, generate_latest
 from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as openmetrics_families,
+    text_string_to_metric_families as openmetrics_families,  # pyright: ignore[reportUnknownVariableType]  untyped
 )
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -298,7 +297,9 @@ def test_openmetrics_says_the_same() -> None:
     registry = CollectorRegistry()
     registry.register(collector(pipeline))
 
-    text = generate_openmetrics(registry).decode()
+    encode, _ = choose_encoder("application/openmetrics-text; version=1.0.0")
+    text = encode(registry).decode()
+    assert text.endswith("# EOF\n")
 
     strict = {
         (sample.name, frozenset(sample.labels.items())): sample.value

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -309,7 +310,7 @@ def test_a_plugin_that_hangs_holds_nothing_up(
         plugin = {
             "apiVersion": "client.authentication.k8s.io/v1",
             "command": "sleep",
-            "args": ["20"],
+            "args": ["5"],
         }
         path = kubeconfig(
             tmp_path / "config", "https://127.0.0.1:1", **_user(certificates, exec=plugin)
@@ -318,6 +319,8 @@ def test_a_plugin_that_hangs_holds_nothing_up(
             await Access.from_kubeconfig(path).credentials()
 
     asyncio.run(main())
+    # The interpreter waits for no daemon.
+    assert {one.daemon for one in threading.enumerate() if one.name == "credentials"} == {True}
 
 
 def test_a_refused_token_is_renewed_once_and_the_request_made_again(

@@ -34,6 +34,7 @@ def test_of_several_files_the_first_one_wins(tmp_path: Path) -> None:
     again = kubeconfig(tmp_path / "again", "https://again", name="one")
     paths = f"{first}:{second}:{again}"
     assert Kubeconfig(paths).server == "https://first"
+    assert Kubeconfig(f"{first}:{second}").server == "https://first"
     assert Kubeconfig(paths, context="two").server == "https://second"
 
 

@@ -1,0 +1,14 @@
+from __future__ import annotations
+
+from typer.testing import CliRunner
+
+from streams.cli.main import app
+from streams.config.crd import render
+
+
+def test_crds_are_printed_to_the_byte() -> None:
+    told = CliRunner().invoke(app, ["crds"])
+
+    assert told.exit_code == 0
+    assert told.stdout_bytes == render().encode()
+    assert told.stderr == ""

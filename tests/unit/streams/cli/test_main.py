@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from streams.cli.main import app
+from streams.runtime.settings import product_version
+
+ROOT = Path(__file__).parents[4]
+COMMANDS = ("run", "validate", "crds")
+HEAVY = ("aiohttp", "kubernetes", "prometheus_client", "pydantic", "reactivex", "ruamel", "yaml")
+
+
+def test_help_teaches_the_three_commands_and_the_exit_codes() -> None:
+    told = CliRunner().invoke(app, ["--help"])
+
+    assert told.exit_code == 0
+    for command in COMMANDS:
+        assert f"zen-streams {command}" in told.stdout
+    for code in ("0", "1", "2", "3", "130"):
+        assert code in told.stdout.split("Exit codes:")[1]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_help_of_a_command_shows_one_that_works(command: str) -> None:
+    told = CliRunner().invoke(app, [command, "--help"])
+
+    assert told.exit_code == 0
+    assert f"Example: zen-streams {command}" in told.stdout
+
+
+def test_the_version_is_that_of_the_product() -> None:
+    told = CliRunner().invoke(app, ["--version"])
+
+    assert (told.exit_code, told.stdout) == (0, f"zen-streams {product_version()}\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["validate"], ["run"], ["--nothing"]])
+def test_a_wrong_call_is_usage(arguments: list[str]) -> None:
+    told = CliRunner().invoke(app, arguments)
+
+    assert told.exit_code == 2
+    assert "Traceback" not in told.output
+
+
+def test_nothing_heavy_is_imported_before_a_command_runs() -> None:
+    program = f"import sys, streams.cli.main; print([it for it in {HEAVY} if it in sys.modules])"
+
+    imported = subprocess.run(  # noqa: S603  the program stands above
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+
+    assert imported.stdout == "[]\n"
+
+
+@pytest.mark.timeout(60)
+def test_the_package_is_a_command() -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "streams", "validate", "-f", "no-such-file"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert told.returncode == 2
+    assert told.stdout.startswith("no-such-file:1: error: ")
