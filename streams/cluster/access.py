@@ -112,6 +112,9 @@ class Access:
     def __repr__(self) -> str:
         return f"Access({self.server}, {self._origin})"
 
+    def __str__(self) -> str:
+        return str(self._origin)
+
     async def credentials(self) -> Credentials:
         """What a request made now has to carry.
 

@@ -6,18 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-_EXPIRED = 410
-_BY_STATUS = {
-    400: "Invalid",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "KindMissing",
-    406: "Invalid",
-    422: "Invalid",
-    429: "TooManyRequests",
-    504: "VersionTooLarge",
-}
-
 
 class Fault(StrEnum):
     """Why a request, or a watch, came to nothing."""
@@ -37,13 +25,32 @@ class Fault(StrEnum):
     """A watch that ended within a second and brought nothing."""
 
 
+OUTDATED = frozenset({Fault.EXPIRED, Fault.INVALID, Fault.VERSION_TOO_LARGE})
+"""What the server says of a version or a token it cannot serve from."""
+
+_BY_STATUS = {
+    400: Fault.INVALID,
+    401: Fault.UNAUTHORIZED,
+    403: Fault.FORBIDDEN,
+    404: Fault.KIND_MISSING,
+    406: Fault.INVALID,
+    410: Fault.EXPIRED,
+    422: Fault.INVALID,
+    429: Fault.TOO_MANY_REQUESTS,
+}
+
+
 def fault_of(code: int, *, reason: str, message: str) -> Fault:
-    """Classify a Status: code first, reason and text where a gateway changed the code."""
-    if code == _EXPIRED or reason in {"Expired", "Gone"}:
+    """Classify a Status: by reason and text first, for a gateway may have changed the code.
+
+    "Too large resource version" comes as 504 with reason Timeout (apiserver, storage/errors.go); a 504
+    without it is a server in trouble.
+    """
+    if reason in {"Expired", "Gone"}:
         return Fault.EXPIRED
     if "Too large resource version" in message:
         return Fault.VERSION_TOO_LARGE
-    return Fault(_BY_STATUS.get(code, "ServerError"))
+    return _BY_STATUS.get(code, Fault.SERVER_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Statistics:
     """What an informer did: for metrics, read at scrape time. Keys come from small closed sets."""
 
     connects: Counter[str] = field(default_factory=Counter[str])
-    """Watches opened, by what came before: listed, ended, idle, failed."""
+    """Watches opened, by what came before: listed, ended, cut, idle, failed."""
     relists: Counter[str] = field(default_factory=Counter[str])
     """Lists begun, by cause: first, or the value of a ``Fault``."""
     failures: Counter[str] = field(default_factory=Counter[str])

@@ -114,7 +114,7 @@ class Informer:
             except IdleTimeoutError:
                 self.reflector.idle()
             except ClusterError as error:
-                self.reflector.failed(Fault.UNREACHABLE, str(error), now_ns=self._clock())
+                self.reflector.cut(str(error), self._clock())
 
     async def _resolve(self) -> None:
         try:

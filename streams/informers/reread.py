@@ -1,221 +1,224 @@
 """Reading again, beside the watch: for late subscribers, for resyncs, and for what found no room.
 
-One paged list serves all who are due and delivers only to those. An item older than what the store was told is dropped,
-a newer one goes through the store to everybody; the watch's own line is the duplicate then.
+Only the watch, and the relist after it, take objects away. What is read beside it and is no longer there is left
+to them; what is newer than what was told goes through the store to everybody.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
 from operators.event import Change, Departure
-from operators.outcome import Hold
 from streams.cluster.errors import ClusterError
-from streams.informers.decode import Found, UnreadableError, read_object, read_page, read_status
-from streams.informers.informer import NOT_FOUND, Informer
+from streams.informers.backoff import Backoff
+from streams.informers.book import Silence
+from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
+from streams.informers.condition import fault_of
+from streams.informers.decode import Found, UnreadableError, read_object, read_status
+from streams.informers.departures import alive
+from streams.informers.feed import Age, Feed
 from streams.informers.notice import Origin
 from streams.informers.reader import Answer
-from streams.informers.reflector import OK, Heard
-from streams.informers.store import is_older, tombstone
+from streams.informers.relisting import Need, RereadError, Relisting
+from streams.informers.store import tombstone
 from streams.informers.subscription import Subscription
 
 FEW = 10
-"""So few marked objects are read one by one; of more, up to one in 500 (a page's worth of requests)."""
-EXPIRED = 410
+"""So few marked objects are read one by one; of many known objects, one in 500: as many as pages."""
 PAGE_OBJECTS = 500
-RETRY_SECONDS = 2.0
-TRY_EVERY_NS = 30 * NANOSECONDS_PER_SECOND
-LONGEST_SLEEP_SECONDS = 3600.0
+REST_NS = NANOSECONDS_PER_SECOND
+"""The pause after a list, and after a GET that brought nothing: the watch is about to tell."""
+LONGEST_SLEEP_NS = 3600 * NANOSECONDS_PER_SECOND
 
 
 class Rereader:
-    """The task of one informer that reads again what somebody has to be told of again."""
+    """The task of one informer that reads again what somebody is to be told again."""
 
-    def __init__(self, informer: Informer, *, clock: Clock) -> None:
-        self._informer = informer
+    def __init__(
+        self, feed: Feed, collection: Collection, *, clock: Clock, random: Callable[[], float]
+    ) -> None:
+        self._feed = feed
+        self._collection = collection
         self._clock = clock
+        self._backoff = Backoff(random)
         self._woken = asyncio.Event()
+        self._rest_until_ns = 0
+        self._relisting: Relisting | None = None
+        self._may_get = True
 
     def wake(self) -> None:
         """Look again what is due."""
         self._woken.set()
 
     async def run(self) -> None:
-        """Work until cancelled; nothing is read before the watch was opened once."""
-        await self._informer.watching.wait()
+        """Work until cancelled; nothing is read while no watch is open."""
         while True:
             self._woken.clear()
-            if not await self._round():
+            if not self._is_due():
                 await self._sleep()
+                continue
+            try:
+                await self._round()
+            except RereadError as error:
+                self._back_off(error.retry_after_seconds)
+            except ClusterError:
+                self._back_off(0.0)
 
-    async def _round(self) -> bool:
-        """Read what is due; whether anything was, or went wrong and is to be tried again."""
-        subscriptions = list(self._informer.subscriptions)
-        try:
-            for subscription in subscriptions:
-                subscription.unpark()
-                await self._try_holds(subscription)
-            listed = self._due(subscriptions)
-            if listed:
-                await self._list(listed)
-            for subscription in subscriptions:
-                if subscription.dirty:
-                    await self._one_by_one(subscription)
-        except ClusterError:
-            await asyncio.sleep(RETRY_SECONDS)
-            return True
-        return any(subscription.dirty for subscription in subscriptions)
-
-    def _due(self, subscriptions: Iterable[Subscription]) -> list[Subscription]:
+    def _is_due(self) -> bool:
         now_ns = self._clock()
-        few = max(FEW, len(self._informer.store) // PAGE_OBJECTS)
-        return [
-            one
-            for one in subscriptions
-            if one.is_late or len(one.dirty) > few or 0 < one.next_resync_ns <= now_ns
-        ]
+        for subscription in self._feed.subscriptions:
+            subscription.marks.release(now_ns)
+        if not self._feed.reflector.is_watching or now_ns < self._rest_until_ns:
+            return False
+        return self._relisting is not None or any(
+            self._wants(one) and not one.room.is_full for one in self._feed.subscriptions
+        )
+
+    def _wants(self, subscription: Subscription) -> bool:
+        marks = subscription.marks
+        return bool(marks.due or marks.gone) or self._needs_all(subscription) is not None
+
+    def _needs_all(self, subscription: Subscription) -> Need | None:
+        if subscription.is_late:
+            return Need.LATE
+        at_ns = subscription.resync_at_ns
+        return Need.RESYNC if at_ns is not None and at_ns <= self._clock() else None
+
+    async def _round(self) -> None:
+        if self._relisting is None:
+            ready = [one for one in self._feed.subscriptions if not one.room.is_full]
+            for subscription in ready:
+                await self._tell_gone(subscription)
+            self._relisting = self._begin_list(ready)
+            if self._relisting is None:
+                for subscription in ready:
+                    await self._tell_first(subscription)
+                return
+        if await self._relisting.step():
+            for subscription, need in self._relisting.served:
+                self._served(subscription, need)
+            self._relisting = None
+            self._rest_until_ns = self._clock() + REST_NS
+
+    def _begin_list(self, ready: list[Subscription]) -> Relisting | None:
+        needs = {one: need for one in ready if (need := self._needs_all(one)) is not None}
+        few = max(FEW, len(self._feed.store) // PAGE_OBJECTS) if self._may_get else 0
+        if not needs and sum(len(one.marks.due) for one in ready) <= few:
+            return None
+        for one in ready:
+            if one.marks.due:
+                needs.setdefault(one, Need.MARKED)
+        return Relisting(
+            self._feed,
+            self._collection,
+            needs,
+            others_wait=lambda: any(
+                self._wants(one) for one in self._feed.subscriptions if one not in needs
+            ),
+        )
+
+    def _served(self, subscription: Subscription, need: Need) -> None:
+        if need is Need.LATE:
+            subscription.is_late = False
+            subscription.synced.set()
+        elif need is Need.RESYNC:
+            subscription.resync_again(self._clock())
+
+    async def _tell_gone(self, subscription: Subscription) -> None:
+        """Tell of departures; where objects can leave the selector, one GET each tells how."""
+        for key in tuple(subscription.marks.gone):
+            if subscription.room.is_full:
+                return
+            notice = tombstone(key)
+            if self._feed.watched.is_selective:
+                alive_uid = await alive(self._collection, key)
+                if alive_uid is None:
+                    self._back_off(0.0)
+                    return
+                notice.departure = Departure.LEFT_SELECTOR if alive_uid else Departure.DELETED
+            if key in subscription.marks.gone:
+                subscription.tell(notice, Origin.GET)
+
+    async def _tell_first(self, subscription: Subscription) -> None:
+        """Read one marked object, and tell of it whoever has it marked."""
+        key = next(iter(subscription.marks.due), None)
+        if key is None:
+            return
+        answer = await self._collection.get(key)
+        if answer.status == FORBIDDEN:
+            self._may_get = False  # whoever may list, lists
+        elif answer.status == NOT_FOUND:
+            self._rest(key)
+        else:
+            self._got(key, _read(answer))
+
+    def _got(self, key: str, found: Found) -> None:
+        age = self._feed.age(found)
+        if age is Age.NEW and not self._feed.watched.is_selective:
+            self._feed.take_in(found, Origin.GET)
+            return
+        for one in self._feed.subscriptions:
+            if key not in one.marks.due or one.room.is_full:
+                continue
+            if age is Age.CURRENT:
+                one.tell(found.notice(Change.MODIFIED), Origin.GET)
+            else:
+                one.book.pass_over(Origin.GET, Silence.DUPLICATE)
+        if age is not Age.CURRENT:
+            self._rest(key)
+
+    def _rest(self, key: str) -> None:
+        self._rest_until_ns = self._clock() + REST_NS
+        for one in self._feed.subscriptions:
+            one.marks.put_last(key)
+
+    def _back_off(self, retry_after_seconds: float) -> None:
+        now_ns = self._clock()
+        asked_ns = int(retry_after_seconds * NANOSECONDS_PER_SECOND)
+        self._rest_until_ns = now_ns + max(self._backoff.next_ns(now_ns), asked_ns)
 
     async def _sleep(self) -> None:
+        """Sleep until something may be due: a moment, a wake-up, or room where there was none."""
+        full = [one for one in self._feed.subscriptions if one.room.is_full and self._wants(one)]
+        waits = [asyncio.ensure_future(self._woken.wait())]
+        if self._rest_until_ns <= self._clock():
+            waits += [asyncio.ensure_future(one.room.free()) for one in full]
+        seconds = (self._next_ns() - self._clock()) / NANOSECONDS_PER_SECOND
+        try:
+            await asyncio.wait(
+                waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _next_ns(self) -> int:
         now_ns = self._clock()
-        moments = [
-            one.next_resync_ns for one in self._informer.subscriptions if one.next_resync_ns
-        ] + [hold.try_at_ns for one in self._informer.subscriptions for hold in one.parked]
-        seconds = (min(moments) - now_ns) / NANOSECONDS_PER_SECOND if moments else None
-        if seconds is None or seconds > LONGEST_SLEEP_SECONDS:
-            seconds = LONGEST_SLEEP_SECONDS
+        moments = [now_ns + LONGEST_SLEEP_NS]
+        if now_ns < self._rest_until_ns:
+            moments.append(self._rest_until_ns)
+        for one in self._feed.subscriptions:
+            moments += [
+                at_ns
+                for at_ns in (one.resync_at_ns, one.marks.release_at_ns())
+                if at_ns is not None and at_ns > now_ns
+            ]
+        return min(moments)
+
+
+def _read(answer: Answer) -> Found:
+    said = read_status(answer.body)
+    if answer.status == OK:
         try:
-            async with asyncio.timeout(max(seconds, 0.0)):
-                await self._woken.wait()
-        except TimeoutError:
-            return
-
-    async def _try_holds(self, subscription: Subscription) -> None:
-        """Read one object of each hold whose time has come: its write is the try for all that wait."""
-        for hold, keys in tuple(subscription.parked.items()):
-            if hold.open and self._clock() >= hold.try_at_ns and keys:
-                hold.try_at_ns = self._clock() + TRY_EVERY_NS
-                await self._again(subscription, next(iter(keys)), hold=hold)
-
-    async def _one_by_one(self, subscription: Subscription) -> None:
-        for key in tuple(subscription.dirty):
-            if subscription.closed:
-                return
-            await subscription.room.free()
-            if key in subscription.dirty:
-                await self._again(subscription, key)
-
-    async def _again(
-        self, subscription: Subscription, key: str, *, hold: Hold | None = None
-    ) -> None:
-        answer = await self._informer.get(key)
-        marked = subscription.parked.get(hold, {}) if hold is not None else subscription.dirty
-        if key not in marked:
-            return
-        if answer.status == NOT_FOUND:
-            subscription.tell(tombstone(key), Origin.GET)
-            return
-        if answer.status != OK:
-            await asyncio.sleep(RETRY_SECONDS)
-            return
-        try:
-            found = read_object(answer.body)
-        except UnreadableError:
-            marked.pop(key, None)
-            return
-        if key not in self._informer.store and self._informer.watched.is_selective:
-            left = tombstone(key, uid=found.uid)
-            left.departure = Departure.LEFT_SELECTOR
-            subscription.tell(left, Origin.GET)
-        elif not self._news(found, Origin.GET):
-            subscription.tell(found.notice(Change.MODIFIED), Origin.GET)
-
-    async def _list(self, due: list[Subscription]) -> None:
-        late = [one for one in due if one.is_late]
-        resync = [one for one in due if 0 < one.next_resync_ns <= self._clock()]
-        marked = {one: set(one.dirty) for one in due if one.dirty}
-        query = {**self._informer.watched.selectors(), "limit": str(PAGE_OBJECTS)}
-        first = {
-            "resourceVersion": self._informer.reflector.version,
-            "resourceVersionMatch": "NotOlderThan",
-        }
-        token = ""
-        while True:
-            answer = await self._informer.page(query | ({"continue": token} if token else first))
-            if answer.status == EXPIRED and token:
-                token = read_status(answer.body).token
-                continue
-            if answer.status != OK:
-                await asyncio.sleep(RETRY_SECONDS)
-                return
-            token = await self._page(answer, late=late, resync=resync, marked=marked)
-            if not token:
-                break
-        self._finish(late, resync)
-        await self._absent(marked)
-
-    async def _page(
-        self,
-        answer: Answer,
-        *,
-        late: list[Subscription],
-        resync: list[Subscription],
-        marked: dict[Subscription, set[str]],
-    ) -> str:
-        page = read_page(answer.body)
-        for raw in page.objects:
-            try:
-                found = read_object(bytes(raw))
-            except UnreadableError:
-                continue
-            if self._is_news_or_old(found):
-                continue
-            for one in late:
-                one.tell(found.notice(Change.ADDED, initial=True), Origin.LIST)
-            for one in resync:
-                await one.room.free()
-                if not self._is_news_or_old(found):
-                    one.tell(found.notice(Change.RESYNC), Origin.LIST)
-            for one, keys in marked.items():
-                keys.discard(found.key)
-                await self._offer(one, found)
-        return page.token
-
-    async def _offer(self, subscription: Subscription, found: Found) -> None:
-        if found.key not in subscription.dirty:
-            return
-        await subscription.room.free()
-        if found.key in subscription.dirty and not self._is_news_or_old(found):
-            subscription.tell(found.notice(Change.MODIFIED), Origin.LIST)
-
-    async def _absent(self, marked: dict[Subscription, set[str]]) -> None:
-        """What was marked and is in no page is gone, or came after the list: it is asked for."""
-        for subscription, keys in marked.items():
-            for key in keys:
-                if key in subscription.dirty:
-                    await subscription.room.free()
-                    await self._again(subscription, key)
-
-    def _finish(self, late: Iterable[Subscription], resync: Iterable[Subscription]) -> None:
-        for one in late:
-            one.is_late = False
-            one.synced.set()
-        for one in resync:
-            one.next_resync_ns = self._clock() + int(one.resync_seconds * NANOSECONDS_PER_SECOND)
-
-    def _news(self, found: Found, origin: Origin) -> bool:
-        """Pass a state through the store: whether it was newer than what everybody was told."""
-        notices = self._informer.store.observe(found)
-        self._informer.tell(Heard([replace(one) for one in notices]), origin)
-        return bool(notices)
-
-    def _is_news_or_old(self, found: Found) -> bool:
-        store = self._informer.store
-        if found.key not in store:
-            return True  # deleted since, or so new that the watch tells of it
-        version = store.version(found.key)
-        return version != found.version and (
-            is_older(found.version, version) or self._news(found, Origin.LIST)
-        )
+            return read_object(answer.body)
+        except UnreadableError as error:
+            said_of = str(error)
+    else:
+        said_of = said.message
+    raise RereadError(
+        fault_of(answer.status, reason=said.reason, message=said.message),
+        said_of,
+        retry_after_seconds=answer.retry_after_seconds or 0.0,
+    )

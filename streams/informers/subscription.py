@@ -1,4 +1,4 @@
-"""One subscriber of an informer: its book, and the subjects it has to be told of again."""
+"""One subscriber of a shared informer: its ear, its room, its book, and what it is to be told again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from operators.outcome import Hold
 from operators.room import Room
 from streams.informers.book import Book
 from streams.informers.condition import Condition, Statistics
+from streams.informers.marks import Marks
 from streams.informers.notice import Notice, Origin, Watched
 from streams.informers.reflector import Reflector
 from streams.informers.store import Store, tombstone
@@ -18,13 +19,14 @@ from streams.informers.store import Store, tombstone
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Notice], None]
+"""Called on the loop, at once, with a notice that others are told too: it must not block, keep or change it."""
 
 
 class Subscription:
     """What one subscriber is told, in order for each object, and what it could not take yet.
 
-    A mark says that an object's newest state was not dealt with: it is read again when there is room. Marks are
-    bounded by the objects the cluster holds, and the deletions that found no room.
+    ``matters`` says whether anybody downstream remembers an object, or has an event of it on the way: a departure
+    that found no room and matters to nobody is not told again.
     """
 
     def __init__(
@@ -33,29 +35,31 @@ class Subscription:
         handler: Handler,
         *,
         room: Room,
-        resync_seconds: float,
+        matters: Callable[[str], bool],
         store: Store,
         reflector: Reflector,
         wake: Callable[[], None],
+        on_close: Callable[[Subscription], None],
     ) -> None:
         self.watched = watched
         self.room = room
-        self.resync_seconds = resync_seconds
+        self.matters = matters
         self.book = Book()
         self.kind: Kind | None = None
+        """What is watched, once the server said so; before anything is told."""
         self.synced = asyncio.Event()
+        """Set once every object there was has been told."""
         self.handler_errors = 0
         self.closed = False
-        self.is_late = False
+        self.is_late = reflector.has_begun
         """Whether it came after the first list began, and waits for one of its own."""
-        self.dirty: dict[str, None] = {}
-        self.parked: dict[Hold, dict[str, None]] = {}
-        self.next_resync_ns = 0
-        self.on_close: Callable[[Subscription], None] = lambda _: None
+        self.resync_at_ns: int | None = None
+        self.marks = Marks(store.__contains__)
         self._handler = handler
         self._store = store
         self._reflector = reflector
         self._wake = wake
+        self._on_close = on_close
 
     @property
     def condition(self) -> Condition | None:
@@ -75,7 +79,7 @@ class Subscription:
     @property
     def dirty_count(self) -> int:
         """How many objects are to be told of again."""
-        return len(self.dirty) + sum(len(keys) for keys in self.parked.values())
+        return len(self.marks)
 
     def knows(self, key: str) -> bool:
         """Whether there is such an object."""
@@ -90,7 +94,8 @@ class Subscription:
         if self.closed:
             return
         self.book.receive(notice, origin)
-        self._unmark(notice.key)
+        if self.marks:
+            self.marks.clear(notice.key)
         try:
             self._handler(notice)
         except Exception as error:
@@ -98,38 +103,27 @@ class Subscription:
             log.exception("a handler failed", extra={"key": notice.key, "detail": str(error)})
 
     def missing(self, namespace: str, name: str) -> None:
-        """Tell of an object that ended while nobody watched."""
+        """Tell of an object that departed while nobody watched."""
         self.tell(tombstone(f"{namespace}/{name}"), Origin.LIST)
 
     def mark_dirty(self, key: str, hold: Hold | None = None) -> None:
-        """Note that the newest state of an object was put aside: now, or until a hold opens the way."""
-        if self.closed:
+        """Note that the newest state of an object was put aside: now, or until a hold opens the way.
+
+        What has no name cannot be read again, nor what departed and matters to nobody.
+        """
+        if self.closed or key.endswith("/"):
             return
-        if hold is not None and hold.open:
-            self.parked.setdefault(hold, {})[key] = None
-        else:
-            self.dirty[key] = None
-        self._wake()
+        if self.knows(key) or self.matters(key):
+            self.marks.add(key, hold)
+            self._wake()
 
     def poke(self) -> None:
         """Look again: a hold may have opened."""
         self._wake()
 
-    def unpark(self) -> None:
-        """Put what waited for a hold that opened among what is to be read again."""
-        for hold in [hold for hold in self.parked if not hold.open]:
-            self.dirty.update(self.parked.pop(hold))
-
     def close(self) -> None:
         """Tell nothing any more; the last subscriber stops the informer."""
         if not self.closed:
             self.closed = True
-            self.dirty.clear()
-            self.parked.clear()
-            self.on_close(self)
-
-    def _unmark(self, key: str) -> None:
-        self.dirty.pop(key, None)
-        for hold, keys in tuple(self.parked.items()):
-            if keys.pop(key, True) is None and not keys:
-                del self.parked[hold]
+            self.marks.clear_all()
+            self._on_close(self)

@@ -181,8 +181,8 @@ class Cluster:
     def compact(self) -> int:
         """Forget all history up to this moment; returns the newest revision.
 
-        A continue token from before answers 410, and so does a watch of `events`, which have no
-        watch cache; other kinds remember what their cache holds, until a restart.
+        `events` have no watch cache: a watch or a continue token of theirs from before is told 410.
+        Other kinds still answer both from their cache, until a restart.
         """
         status = msgspec.json.decode(self.etcdctl("endpoint", "status", "--write-out=json"))
         revision = int(status[0]["Status"]["header"]["revision"])

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from streams.config.crd import manifests
-from tests.cluster.api import RefusedError
+from tests.cluster.api import Api, RefusedError
 from tests.cluster.cluster import Cluster
+from tests.cluster.commands import TOKENS
+from tests.cluster.faults import FaultProxy
 from tests.cluster.namespaces import ContentLeftError
 from tests.cluster.parts import BuildFailedError, available, ensure
 
@@ -94,6 +96,19 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     yield name
     with suppress(ContentLeftError, RefusedError, OSError, HTTPException):
         cluster.finalize_namespace(name)
+
+
+@pytest.fixture
+def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
+    """A fault proxy of the test's own, before the cluster of the whole run."""
+    with FaultProxy(cluster) as started:
+        yield started
+
+
+@pytest.fixture
+def proxied(proxy: FaultProxy) -> Api:
+    """The administrator's API through the fault proxy."""
+    return Api(proxy.url, ca_file=proxy.ca_file, token=TOKENS["admin"])
 
 
 @pytest.fixture

@@ -53,11 +53,10 @@ class Product:
         kubeconfig: Path,
         options: Iterable[str] = FAST,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "ingesters.json").unlink(missing_ok=True)
+        self.folder = folder / "ingesters"
+        self.folder.mkdir(parents=True)
         for number, document in enumerate(documents):
-            (folder / f"{number}.json").write_bytes(msgspec.json.encode(document))
-        self.folder = folder
+            (self.folder / f"{number}.json").write_bytes(msgspec.json.encode(document))
         self.log = folder / "product.log"
         self._kubeconfig = kubeconfig
         self._options = tuple(options)

@@ -55,16 +55,30 @@ def test_every_event_is_accounted_for(installed: Cluster, namespace: str, tmp_pa
     generator = Generator(installed.api(), namespace)
     chosen = widgets(namespace, "chosen", informer={"labelSelector": "in=yes"})
     events = ingester("events", namespace, resource="events")
-    with Product(tmp_path, [widgets(namespace), chosen, events], kubeconfig=installed.kubeconfig) as product:
+    with Product(
+        tmp_path, [widgets(namespace), chosen, events], kubeconfig=installed.kubeconfig
+    ) as product:
         product.ready()
-        at_once(partial(generator.widget, f"w{n}", 0, labels={"in": "yes" if n < 20 else "no"}) for n in range(200))
+        at_once(
+            partial(generator.widget, f"w{n}", 0, labels={"in": "yes" if n < 20 else "no"})
+            for n in range(200)
+        )
         product.quiet()
-        at_once(partial(generator.widget, f"w{n}", 1, labels={"in": "no" if n < 10 else "yes"}) for n in range(100))
+        at_once(
+            partial(generator.widget, f"w{n}", 1, labels={"in": "no" if n < 10 else "yes"})
+            for n in range(100)
+        )
         product.quiet()
         at_once(partial(generator.delete, f"w{n}") for n in range(150, 200))
         sent_widgets = generator.sent
         at_once(
-            partial(generator.event, f"p{n % 50}.{n // 50}", about=f"p{n % 50}", reason="BackOff", count=1 + n // 50)
+            partial(
+                generator.event,
+                f"p{n % 50}.{n // 50}",
+                about=f"p{n % 50}",
+                reason="BackOff",
+                count=1 + n // 50,
+            )
             for n in range(500)
         )
         product.quiet()
@@ -87,7 +101,11 @@ def test_every_event_is_accounted_for(installed: Cluster, namespace: str, tmp_pa
         for one in observations:
             if one["spec"]["source"] == "events":
                 assert one["spec"]["count"] == sum(range(1, 11))
-        resolved = [o["spec"] for o in observations if o["spec"]["source"] == "chosen" and "resolvedAt" in o["spec"]]
+        resolved = [
+            o["spec"]
+            for o in observations
+            if o["spec"]["source"] == "chosen" and "resolvedAt" in o["spec"]
+        ]
         assert sorted(o["resource"]["name"] for o in resolved) == sorted(f"w{n}" for n in range(10))
         assert {o["resolvedReason"] for o in resolved} == {"left_selector"}
         assert product.stop() == 0
@@ -99,7 +117,10 @@ def test_a_restart_writes_nothing(installed: Cluster, namespace: str, tmp_path: 
     at_once(partial(generator.widget, f"w{n}", n) for n in range(30))
     for n in range(5):
         installed.kubectl("-n", namespace, "create", "configmap", f"c{n}", f"--from-literal=a={n}")
-    at_once(partial(generator.event, f"p.{n}", about="p", reason="BackOff", count=n + 1) for n in range(10))
+    at_once(
+        partial(generator.event, f"p.{n}", about="p", reason="BackOff", count=n + 1)
+        for n in range(10)
+    )
     documents = [
         widgets(namespace),
         ingester("maps", namespace, resource="configmaps"),
@@ -109,20 +130,28 @@ def test_a_restart_writes_nothing(installed: Cluster, namespace: str, tmp_path: 
         product.ready()
         product.quiet()
         assert product.stop() == 0
-        before = {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in generator.observations()}
+        before = {
+            o["metadata"]["name"]: o["metadata"]["resourceVersion"]
+            for o in generator.observations()
+        }
         audited = requests_of_the_product(installed, namespace)
         assert len(before) == 36
         product.start()
         product.ready()
         product.quiet()
-        after = {o["metadata"]["name"]: o["metadata"]["resourceVersion"] for o in generator.observations()}
+        after = {
+            o["metadata"]["name"]: o["metadata"]["resourceVersion"]
+            for o in generator.observations()
+        }
         assert after == before
         assert requests_of_the_product(installed, namespace) == audited
         assert product.outcomes("maps") == {"deduplicated": 5}
 
 
 @pytest.mark.timeout(120)
-def test_what_happened_while_it_was_down(installed: Cluster, namespace: str, tmp_path: Path) -> None:
+def test_what_happened_while_it_was_down(
+    installed: Cluster, namespace: str, tmp_path: Path
+) -> None:
     generator = Generator(installed.api(), namespace)
     for n in range(5):
         generator.widget(f"w{n}", n)
@@ -142,7 +171,11 @@ def test_what_happened_while_it_was_down(installed: Cluster, namespace: str, tmp
         assert gone["resource"]["name"] == "w0"
         assert gone["resolvedReason"] == "deleted"
         generator.widget("w0", 30)  # made again: it continues its Observation
-        wait_until(lambda: not any("resolvedAt" in o["spec"] for o in generator.observations()), seconds=20, what="w0 to be back")
+        wait_until(
+            lambda: not any("resolvedAt" in o["spec"] for o in generator.observations()),
+            seconds=20,
+            what="w0 to be back",
+        )
         generator.assert_widgets()
         product.assert_balanced("widgets")
 
@@ -156,7 +189,10 @@ def test_two_ingesters_share_one_watch(installed: Cluster, namespace: str, tmp_p
         product.ready()
         generator.widget("w", 2)
         product.quiet()
-        assert Counter(o["spec"]["source"] for o in generator.observations()) == {"one": 1, "two": 1}
+        assert Counter(o["spec"]["source"] for o in generator.observations()) == {
+            "one": 1,
+            "two": 1,
+        }
         assert all(o["spec"]["details"]["data"] == {"value": 2} for o in generator.observations())
         assert audited_watches(installed, namespace, "widgets") == 1
         product.assert_balanced("one")

@@ -1,0 +1,148 @@
+"""One paged list for all who are due, delivered only to those.
+
+A list is not interrupted for whoever has no room while others wait: from there on, what it should have been told is
+marked, and read again for it alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+
+from operators.event import Change
+from streams.informers.book import Silence
+from streams.informers.collection import OK, Collection
+from streams.informers.condition import OUTDATED, Fault, fault_of
+from streams.informers.decode import Found, UnreadableError, read_object, read_page, read_status
+from streams.informers.decode import unreadable as unreadable_notice
+from streams.informers.feed import Age, Feed
+from streams.informers.notice import Notice, Origin
+from streams.informers.paging import Paging
+from streams.informers.reader import Answer
+from streams.informers.subscription import Subscription
+
+PATIENCE_SECONDS = 1.0
+"""How long a list with an audience waits for one subscriber's room."""
+
+
+class RereadError(Exception):
+    """The server did not give what was to be read again; ``fault`` says why."""
+
+    def __init__(self, fault: Fault, message: str, *, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Need(Enum):
+    """Why somebody is in the audience of a list."""
+
+    LATE = "late"
+    """It came after the first list began: everything is new to it."""
+    RESYNC = "resync"
+    MARKED = "marked"
+    """It is told of its marked objects only."""
+    BEHIND = "behind"
+    """It has had no room: the rest of the list is marked."""
+
+
+class Relisting:
+    """A list under way; it goes on where it was when a page fails.
+
+    An expired token may be continued at a newer version: each state is a real one, so an inconsistent list is as good.
+    """
+
+    def __init__(
+        self,
+        feed: Feed,
+        collection: Collection,
+        needs: dict[Subscription, Need],
+        *,
+        others_wait: Callable[[], bool],
+    ) -> None:
+        self.served = tuple(needs.items())
+        """For whom the list was begun, and why."""
+        self._feed = feed
+        self._collection = collection
+        self._needs = needs
+        self._others_wait = others_wait
+        self._paging = Paging(feed.watched.selectors())
+        self._is_fresh = False
+        self._token = ""
+
+    async def step(self) -> bool:
+        """Read one page; whether it was the last. Raises ``RereadError`` and ``ClusterError``."""
+        answer = await self._collection.page(self._query())
+        if answer.status != OK:
+            self._refused(answer)
+            return False
+        try:
+            page = read_page(answer.body)
+        except UnreadableError as error:
+            raise RereadError(Fault.UNREADABLE, str(error), retry_after_seconds=0.0) from None
+        self._paging.weigh(len(answer.body))
+        for raw in page.objects:
+            await self._item(bytes(raw))
+        self._token = page.token
+        return not page.token
+
+    def _query(self) -> dict[str, str]:
+        if self._token:
+            return self._paging.following(self._token)
+        return self._paging.first("" if self._is_fresh else self._feed.reflector.version)
+
+    def _refused(self, answer: Answer) -> None:
+        said = read_status(answer.body)
+        fault = fault_of(answer.status, reason=said.reason, message=said.message)
+        if fault in OUTDATED and (self._token or not self._is_fresh):
+            self._is_fresh = self._is_fresh or not self._token
+            self._token = said.token if self._token else ""
+            return
+        asked = answer.retry_after_seconds
+        raise RereadError(fault, said.message, retry_after_seconds=asked or said.retry_after_seconds)
+
+    async def _item(self, raw: bytes) -> None:
+        try:
+            found = read_object(raw)
+        except UnreadableError:
+            for subscription, need in self._needs.items():
+                if need is not Need.MARKED:
+                    subscription.tell(unreadable_notice(raw), Origin.LIST)
+            return
+        age = self._feed.age(found)
+        if age is Age.NEW:
+            self._feed.take_in(found, Origin.LIST)
+            return
+        for subscription, need in tuple(self._needs.items()):
+            if need is Need.MARKED and found.key not in subscription.marks.due:
+                continue
+            if age is Age.OLD:
+                subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
+            else:
+                await self._offer(subscription, need, found)
+
+    async def _offer(self, subscription: Subscription, need: Need, found: Found) -> None:
+        if need is Need.BEHIND or not await self._has_room(subscription):
+            self._needs[subscription] = Need.BEHIND
+            subscription.mark_dirty(found.key)
+        elif self._feed.age(found) is not Age.CURRENT:  # the watch was faster than the room
+            subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
+        elif need is not Need.MARKED or found.key in subscription.marks.due:
+            subscription.tell(_notice(found, need), Origin.LIST)
+
+    async def _has_room(self, subscription: Subscription) -> bool:
+        while subscription.room.is_full:
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    await subscription.room.free()
+            except TimeoutError:
+                if subscription.closed or len(self._needs) > 1 or self._others_wait():
+                    return False
+        return True
+
+
+def _notice(found: Found, need: Need) -> Notice:
+    if need is Need.LATE:
+        return found.notice(Change.ADDED, initial=True)
+    return found.notice(Change.RESYNC if need is Need.RESYNC else Change.MODIFIED)

@@ -1,0 +1,110 @@
+"""More than fits: a slow API server, a small buffer, history forgotten again and again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from streams.config.crd import manifests
+from tests.cluster.cluster import Cluster
+from tests.cluster.commands import TOKENS
+from tests.cluster.faults import FaultProxy
+from tests.cluster.generator import GROUP, WIDGETS, Generator, at_once
+from tests.cluster.processes import wait_until
+from tests.cluster.product import Product, ingester
+
+OBJECTS = 20_000
+CAPACITY = 1_000
+WRITE_SECONDS = 0.2
+COMPACT_EVERY_SECONDS = 15.0
+RESIDENT_BYTES = 200_000_000
+READ_WITHIN_SECONDS = 1.0
+READS = ("--qps", "500", "--burst", "500", "--write-qps", "5000", "--write-burst", "5000")
+
+
+class Compactions(threading.Thread):
+    """Forgets etcd's history every 15 s."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__()
+        self.over = threading.Event()
+        self.made = 0
+        self._cluster = cluster
+
+    def run(self) -> None:
+        while not self.over.wait(COMPACT_EVERY_SECONDS):
+            self._cluster.compact()
+            self.made += 1
+
+
+@pytest.mark.chaos
+@pytest.mark.timeout(600)
+def test_nothing_final_is_lost_in_a_flood(fresh_cluster: Cluster, tmp_path: Path) -> None:
+    fresh_cluster.apply(*manifests(), WIDGETS)
+    generator = Generator(fresh_cluster.api(), "default")
+    at_once(partial(generator.widget, f"w{n}", 0) for n in range(OBJECTS))
+    document = ingester(
+        "widgets", "default", resource="widgets", group=GROUP, buffer={"capacity": CAPACITY}
+    )
+    compactions = Compactions(fresh_cluster)
+    with FaultProxy(fresh_cluster) as proxy:
+        proxy.delay_writes(WRITE_SECONDS)
+        kubeconfig = proxy.kubeconfig(TOKENS["admin"])
+        with Product(tmp_path, [document], kubeconfig=kubeconfig, options=READS) as product:
+            began = time.monotonic()
+            product.ready(seconds=120)
+            compactions.start()
+            try:
+                slowest, most = _watch_it(product, generator)
+            finally:
+                compactions.over.set()
+                compactions.join()
+            took = time.monotonic() - began
+            product.quiet(seconds=120)
+            product.assert_balanced("widgets")
+            generator.assert_widgets()
+            print(
+                f"{OBJECTS} objects stored in {took:.0f} s, {compactions.made} compactions, slowest read "
+                f"{slowest:.2f} s, resident at most {most / 1e6:.0f} MB, {product.outcomes('widgets')}"
+            )
+            assert compactions.made >= 1
+            assert slowest <= READ_WITHIN_SECONDS
+            assert most < RESIDENT_BYTES
+
+
+def _watch_it(product: Product, generator: Generator) -> tuple[float, int]:
+    """Change an object every so often until all is stored; the slowest read and the most memory."""
+    slowest, most, number = 0.0, 0, 0
+
+    def settled() -> bool:
+        nonlocal slowest, most, number
+        most = max(most, product.resident_bytes())
+        number += 1
+        name = f"w{(number * 7919) % OBJECTS}"
+        generator.widget(name, number)
+        slowest = max(slowest, _read_seconds(product, generator, name))
+        stored = product.total("zenstreams_dedup_entries", source="widgets")
+        return stored >= OBJECTS
+
+    wait_until(settled, seconds=400, what="every object to be stored")
+    return slowest, most
+
+
+def _read_seconds(product: Product, generator: Generator, name: str) -> float:
+    """How long until the product's informer is past the version an object has now."""
+    asked = time.monotonic()
+    version = int(
+        generator.api.need("GET", f"{generator.path}/{name}")["metadata"]["resourceVersion"]
+    )
+    wait_until(
+        lambda: (
+            product.total("zenstreams_watch_last_resource_version", source="widgets") >= version
+        ),
+        seconds=30,
+        what="the change to be read",
+    )
+    return time.monotonic() - asked
