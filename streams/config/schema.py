@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -11,27 +12,36 @@ from streams.config.tree import Location
 
 def known_fields(model: type[BaseModel], location: Location) -> list[str]:
     """The names a model knows at a place; none where the place leads out of the models."""
-    current = model
+    current: object = model
     for step in location:
-        inner = _model_of(current, step) if isinstance(step, str) else current
-        if inner is None:
-            return []
-        current = inner
-    return [field.alias or name for name, field in current.model_fields.items()]
+        current = _inside(current, step)
+    return list(_fields(current))
 
 
-def _model_of(model: type[BaseModel], name: str) -> type[BaseModel] | None:
-    for own, field in model.model_fields.items():
-        if name in {own, field.alias}:
-            return _model_in(field.annotation)
-    return None
+def _fields(annotation: object) -> dict[str, object]:
+    if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        return {}
+    return {
+        field.alias or name: _bare(field.annotation)
+        for name, field in annotation.model_fields.items()
+    }
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:  # noqa: ANN401  any annotation
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in get_args(annotation):
-        found = _model_in(argument)
-        if found is not None:
-            return found
-    return None
+def _inside(annotation: object, step: str | int) -> object:
+    """The type of an entry of a list, of a value of a mapping, or of a field of a model."""
+    arguments = get_args(annotation)
+    if get_origin(annotation) is tuple:
+        return _bare(arguments[0])
+    if get_origin(annotation) is dict:
+        return _bare(arguments[1])
+    return _fields(annotation).get(str(step))
+
+
+def _bare(annotation: object) -> object:
+    """A type without what is only said of it, and without null."""
+    arguments = cast("tuple[Any, ...]", get_args(annotation))
+    if get_origin(annotation) is Annotated:
+        return _bare(arguments[0])
+    if get_origin(annotation) in {Union, UnionType}:
+        return _bare(next(one for one in arguments if one is not NoneType))
+    return annotation

@@ -6,32 +6,25 @@ The reader is never stalled by a subscriber: telling is a plain call, and who ha
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
-from operators.event import Departure, Kind
-from streams.cluster.errors import ClusterError, IdleTimeoutError
-from streams.cluster.paths import resource_path
+from operators.event import Kind
+from operators.room import Room
+from streams.cluster.errors import ClusterError, CredentialsRefusedError, IdleTimeoutError
+from streams.informers.collection import OK, Collection
 from streams.informers.condition import Fault
-from streams.informers.decode import UnreadableError, read_object
+from streams.informers.departures import Departures
+from streams.informers.feed import Feed
 from streams.informers.lines import Lines
-from streams.informers.notice import Notice, Origin, Watched
-from streams.informers.reader import Answer, Reader
-from streams.informers.reflector import OK, Heard, ListPage, OpenWatch, Reflector, Wait
-from streams.informers.store import Store
-from streams.informers.subscription import Subscription
-
-log = logging.getLogger(__name__)
-
-IDLE_SECONDS = 70.0
-"""Bookmarks come about once a minute: a watch without a byte for longer may be dead."""
-DOUBT_RETRY_SECONDS = 2.0
-NOT_FOUND = 404
+from streams.informers.notice import Origin, Watched
+from streams.informers.reader import Reader, Watching
+from streams.informers.reread import Rereader
+from streams.informers.steps import ListPage, OpenWatch, Resolve, Step, Wait
+from streams.informers.subscription import Handler, Subscription
 
 Discover = Callable[[Watched], Awaitable[Kind | None]]
-
-_AS = "application/json;as={};g=meta.k8s.io;v=v1"
+"""Asks what a resource is; None where the server does not serve it now. Raises a ``ClusterError``."""
 
 
 class Informer:
@@ -47,174 +40,130 @@ class Informer:
         random: Callable[[], float],
     ) -> None:
         self.watched = watched
-        self.store = Store()
-        self.reflector = Reflector(watched, self.store, random=random)
-        self.subscriptions: list[Subscription] = []
-        self.kind: Kind | None = None
-        self.watching = asyncio.Event()
-        """Set once the watch was opened: what is read again then cannot miss a change."""
-        self._reader = reader
+        self._feed = Feed(watched, random=random)
+        self._reflector = self._feed.reflector
+        self._collection = Collection(watched, reader)
+        self._rereader = Rereader(self._feed, self._collection, clock=clock, random=random)
+        self._departures = Departures(self._feed, self._collection, clock=clock, random=random)
         self._discover = discover
         self._clock = clock
-        self._doubts: dict[str, tuple[Notice, Origin]] = {}
-        self._doubtful = asyncio.Event()
+
+    @property
+    def subscriptions(self) -> tuple[Subscription, ...]:
+        """Who is told."""
+        return self._feed.subscriptions
+
+    def subscribe(
+        self,
+        handler: Handler,
+        *,
+        room: Room,
+        resync_seconds: float,
+        matters: Callable[[str], bool],
+        on_close: Callable[[Subscription], None],
+    ) -> Subscription:
+        """Tell one more; whoever comes late gets a list of its own."""
+        subscription = Subscription(
+            self.watched,
+            handler,
+            room=room,
+            resync_seconds=resync_seconds,
+            matters=matters,
+            store=self._feed.store,
+            reflector=self._reflector,
+            wake=self._rereader.wake,
+            on_close=on_close,
+        )
+        subscription.kind = self._collection.kind
+        subscription.resync_later(self._clock())
+        self._feed.subscriptions = (*self._feed.subscriptions, subscription)
+        self._rereader.wake()
+        return subscription
+
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """Tell one less."""
+        self._feed.subscriptions = tuple(
+            one for one in self._feed.subscriptions if one is not subscription
+        )
 
     async def run(self) -> None:
-        """Work until cancelled."""
+        """Work until cancelled; whatever else ends it is a defect."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._settle_doubts())
-            tasks.create_task(self._reflect())
-
-    def tell(self, heard: Heard, origin: Origin) -> None:
-        """Hand what was heard to every subscriber."""
-        for notice in heard.notices:
-            before = self._doubts.pop(notice.key, None)
-            if before is not None:
-                self._tell_all(_departed(before[0], notice.uid), before[1])
-            if notice.is_doubtful:
-                self._doubts[notice.key] = notice, origin
-                self._doubtful.set()
-            else:
-                self._tell_all(notice, origin)
-        if heard.silent:
-            for subscription in self.subscriptions:
-                subscription.book.pass_over(origin, heard.why, count=heard.silent)
-
-    async def page(self, query: dict[str, str]) -> Answer:
-        """Ask for a page of a list; raises a ``ClusterError``."""
-        kind = "PartialObjectMetadataList" if self.watched.is_metadata_only else ""
-        return await self._reader.request(
-            "GET", self._path(), verb="list", query=query, headers=_accept(kind)
-        )
-
-    async def get(self, key: str) -> Answer:
-        """Ask for one object; raises a ``ClusterError``."""
-        namespace, _, name = key.partition("/")
-        watched = self.watched
-        path = resource_path(
-            watched.group, watched.version, watched.resource, namespace=namespace, name=name
-        )
-        kind = "PartialObjectMetadata" if watched.is_metadata_only else ""
-        return await self._reader.request("GET", path, verb="get", headers=_accept(kind))
-
-    def _tell_all(self, notice: Notice, origin: Origin) -> None:
-        for subscription in tuple(self.subscriptions):
-            subscription.tell(notice, origin)
+            tasks.create_task(self._reflect(), name="reflector")
+            tasks.create_task(self._rereader.run(), name="rereader")
+            tasks.create_task(self._departures.run(), name="departures")
 
     async def _reflect(self) -> None:
         while True:
-            if self.kind is None or self.reflector.kind_missing:
-                await self._resolve()
-            step = self.reflector.next(self._clock())
-            if isinstance(step, Wait):
-                await asyncio.sleep((step.until_ns - self._clock()) / NANOSECONDS_PER_SECOND)
-                continue
+            step = self._reflector.next(self._clock())
             try:
-                await (self._list(step) if isinstance(step, ListPage) else self._watch(step))
+                await self._take(step)
             except IdleTimeoutError:
-                self.reflector.idle()
+                self._reflector.idle()
+            except CredentialsRefusedError as error:
+                self._reflector.failed(Fault.UNAUTHORIZED, str(error), now_ns=self._clock())
             except ClusterError as error:
-                self.reflector.cut(str(error), self._clock())
+                self._reflector.cut(str(error), self._clock())
+
+    async def _take(self, step: Step) -> None:
+        match step:
+            case Wait(until_ns):
+                await asyncio.sleep((until_ns - self._clock()) / NANOSECONDS_PER_SECOND)
+            case Resolve():
+                await self._resolve()
+            case ListPage(query):
+                await self._list(query)
+            case OpenWatch(query):
+                async with self._collection.watch(query) as watching:
+                    await self._watch(watching)
 
     async def _resolve(self) -> None:
-        try:
-            kind = await self._discover(self.watched)
-        except ClusterError as error:
-            self.reflector.failed(Fault.UNREACHABLE, str(error), now_ns=self._clock())
-            return
+        watched = self.watched
+        kind = await self._discover(watched)
         if kind is None:
-            where = f"{self.watched.resource} in {self.watched.group}/{self.watched.version}"
-            self.reflector.failed(
-                Fault.KIND_MISSING, f"the server has no {where}", now_ns=self._clock()
-            )
+            where = f"{watched.group}/{watched.version}".lstrip("/")
+            message = f"the server has no {watched.resource} in {where}"
+            self._reflector.failed(Fault.KIND_MISSING, message, now_ns=self._clock())
             return
-        self.kind = kind
-        self.reflector.kind_missing = False
+        self._collection.kind = kind
         for subscription in self.subscriptions:
             subscription.kind = kind
+        self._reflector.resolved()
 
-    async def _list(self, step: ListPage) -> None:
-        if self.kind is None:
+    async def _list(self, query: dict[str, str]) -> None:
+        answer = await self._collection.page(query)
+        if answer.status != OK:
+            self._reflector.refused(
+                answer.status,
+                answer.body,
+                now_ns=self._clock(),
+                retry_after_seconds=answer.retry_after_seconds,
+            )
             return
-        answer = await self.page(step.query)
-        heard = self.reflector.listed(
-            answer.status,
-            answer.body,
-            now_ns=self._clock(),
-            retry_after=answer.retry_after_seconds,
-        )
-        self.tell(heard, Origin.LIST)
-        if self.reflector.synced:
+        self._feed.tell(self._reflector.listed(answer.body, self._clock()), Origin.LIST)
+        if self._reflector.synced:
             for subscription in self.subscriptions:
                 if not subscription.is_late:
                     subscription.synced.set()
 
-    async def _watch(self, step: OpenWatch) -> None:
-        kind = "PartialObjectMetadata" if self.watched.is_metadata_only else ""
-        reflector = self.reflector
-        async with self._reader.watch(
-            self._path(), query=step.query, headers=_accept(kind), idle_seconds=IDLE_SECONDS
-        ) as watching:
-            if watching.status != OK:
-                answer = await watching.answer()
-                reflector.watch_refused(
-                    answer.status,
-                    answer.body,
-                    now_ns=self._clock(),
-                    retry_after=answer.retry_after_seconds,
-                )
-                return
-            reflector.opened(self._clock())
-            self.watching.set()
-            lines = Lines()
-            async for chunk in watching.chunks():
-                for line in lines.feed(chunk):
-                    self.tell(reflector.line(line, self._clock()), Origin.LINE)
-                    if reflector.watch_failed:
-                        return
-            reflector.ended(self._clock())
-
-    async def _settle_doubts(self) -> None:
-        """Find out, one GET each, which objects were deleted and which only left the selector."""
-        while True:
-            await self._doubtful.wait()
-            self._doubtful.clear()
-            while self._doubts:
-                key, (notice, origin) = next(iter(self._doubts.items()))
-                try:
-                    answer = await self.get(key)
-                except ClusterError:
-                    answer = None
-                if self._doubts.get(key, (None, origin))[0] is not notice:
-                    continue
-                if answer is None or answer.status not in {OK, NOT_FOUND}:
-                    await asyncio.sleep(DOUBT_RETRY_SECONDS)
-                    continue
-                del self._doubts[key]
-                self._tell_all(_departed(notice, _uid(answer)), origin)
-
-    def _path(self) -> str:
-        watched = self.watched
-        return resource_path(
-            watched.group, watched.version, watched.resource, namespace=watched.namespace
-        )
-
-
-def _accept(kind: str) -> dict[str, str] | None:
-    return {"Accept": _AS.format(kind)} if kind else None
-
-
-def _uid(answer: Answer) -> str:
-    if answer.status != OK:
-        return ""
-    try:
-        return read_object(answer.body).uid
-    except UnreadableError:
-        return ""
-
-
-def _departed(notice: Notice, found_uid: str) -> Notice:
-    """The same uid is still there: it left the selector; none, or another one: it was deleted."""
-    if notice.uid and found_uid == notice.uid:
-        notice.departure = Departure.LEFT_SELECTOR
-    return notice
+    async def _watch(self, watching: Watching) -> None:
+        reflector, clock = self._reflector, self._clock
+        if watching.status != OK:
+            answer = await watching.answer()
+            reflector.refused(
+                answer.status,
+                answer.body,
+                now_ns=clock(),
+                retry_after_seconds=answer.retry_after_seconds,
+            )
+            return
+        reflector.opened(clock())
+        self._rereader.wake()
+        lines = Lines()
+        async for chunk in watching.chunks():
+            for line in lines.feed(chunk):
+                self._feed.tell(reflector.line(line, clock()), Origin.LINE)
+                if not reflector.is_watching:
+                    return
+            reflector.statistics.overlong_lines += lines.take_overlong()
+        reflector.ended(clock())

@@ -15,11 +15,10 @@ class Lines:
     is left when the stream ends is half an event: it is never told, the watch resumes before it. Blank lines are left out.
     """
 
-    __slots__ = ("_held", "_held_bytes", "_maximum_bytes", "overlong")
+    __slots__ = ("_held", "_held_bytes", "_maximum_bytes", "_overlong")
 
     def __init__(self, maximum_bytes: int = MAXIMUM_BYTES) -> None:
-        self.overlong = 0
-        """How many lines were too long."""
+        self._overlong = 0
         self._maximum_bytes = maximum_bytes
         self._held: list[bytes] = []
         self._held_bytes = 0
@@ -34,6 +33,11 @@ class Lines:
         self._hold(rest[-1])
         return [line for line in lines if line and not line.isspace()]
 
+    def take_overlong(self) -> int:
+        """How many lines were too long since this was asked last."""
+        count, self._overlong = self._overlong, 0
+        return count
+
     def _hold(self, piece: bytes) -> None:
         self._held_bytes += len(piece)
         if self._held_bytes <= self._maximum_bytes:
@@ -42,7 +46,7 @@ class Lines:
             self._held = [b"".join([*self._held, piece])[:KEPT_BYTES]]
 
     def _release(self) -> bytes:
-        self.overlong += self._held_bytes > self._maximum_bytes
+        self._overlong += self._held_bytes > self._maximum_bytes
         line = b"".join(self._held)
         self._held, self._held_bytes = [], 0
         return line

@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from operators.clock import NANOSECONDS_PER_SECOND, Clock
+from operators.clock import Clock
 from operators.room import Room
 from streams.informers.informer import Discover, Informer
 from streams.informers.notice import Watched
 from streams.informers.reader import Reader
-from streams.informers.reread import Rereader
 from streams.informers.subscription import Handler, Subscription
+
+
+def always(_: str) -> bool:
+    """Every departure matters."""
+    return True
 
 
 class InformerManager:
@@ -29,60 +33,54 @@ class InformerManager:
         self._discover = discover
         self._clock = clock
         self._random = random
-        self._running: dict[Watched, tuple[Informer, Rereader, asyncio.Task[None]]] = {}
+        self._running: dict[Watched, tuple[Informer, asyncio.Task[None]]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
     @property
     def informers(self) -> tuple[Informer, ...]:
         """The informers at work."""
-        return tuple(informer for informer, _, _ in self._running.values())
+        return tuple(informer for informer, _ in self._running.values())
 
     @property
     def failures(self) -> list[BaseException]:
         """Why informers died that should not have: defects, for the liveness probe."""
-        ended = [task for _, _, task in self._running.values() if task.done()]
+        ended = [task for _, task in self._running.values() if task.done()]
         return [error for task in ended if not task.cancelled() and (error := task.exception())]
 
     def subscribe(
-        self, watched: Watched, handler: Handler, *, room: Room, resync_seconds: float = 0.0
+        self,
+        watched: Watched,
+        handler: Handler,
+        *,
+        room: Room,
+        resync_seconds: float = 0.0,
+        matters: Callable[[str], bool] = always,
     ) -> Subscription:
         """Tell a handler of every change, beginning with every object there is.
 
-        The handler is called on the loop, at once, and must neither block nor keep the notice. A late subscriber
-        gets a list of its own. ``resync_seconds`` > 0 tells of every object again that often.
+        ``resync_seconds`` > 0 tells of every object again that often. ``room`` is asked before anything is
+        read again; ``matters`` is asked whether a departure that found no room is worth telling again. It must say
+        so of an object that is remembered downstream, or has an event on the way.
         """
         if watched not in self._running:
             self._running[watched] = self._start(watched)
-        informer, rereader, _ = self._running[watched]
-        subscription = Subscription(
-            watched,
+        informer, _ = self._running[watched]
+        return informer.subscribe(
             handler,
             room=room,
             resync_seconds=resync_seconds,
-            store=informer.store,
-            reflector=informer.reflector,
-            wake=rereader.wake,
+            matters=matters,
+            on_close=self._closed,
         )
-        subscription.kind = informer.kind
-        subscription.on_close = self._closed
-        subscription.is_late = informer.reflector.has_begun
-        if resync_seconds > 0:
-            subscription.next_resync_ns = self._clock() + int(
-                resync_seconds * NANOSECONDS_PER_SECOND
-            )
-        informer.subscriptions.append(subscription)
-        rereader.wake()
-        return subscription
 
     async def close(self) -> None:
-        """Stop all informers."""
-        running = list(self._running.values())
-        for informer, _, _ in running:
-            for subscription in tuple(informer.subscriptions):
+        """Close all subscriptions, and wait until their informers have stopped."""
+        for informer in self.informers:
+            for subscription in informer.subscriptions:
                 subscription.close()
         await asyncio.gather(*self._stopping, return_exceptions=True)
 
-    def _start(self, watched: Watched) -> tuple[Informer, Rereader, asyncio.Task[None]]:
+    def _start(self, watched: Watched) -> tuple[Informer, asyncio.Task[None]]:
         informer = Informer(
             watched,
             self._reader,
@@ -90,21 +88,13 @@ class InformerManager:
             clock=self._clock,
             random=self._random,
         )
-        rereader = Rereader(informer, clock=self._clock)
-        task = asyncio.create_task(_work(informer, rereader), name=f"informer {watched.resource}")
-        return informer, rereader, task
+        return informer, asyncio.create_task(informer.run(), name=f"informer {watched.resource}")
 
     def _closed(self, subscription: Subscription) -> None:
-        informer, _, task = self._running[subscription.watched]
-        informer.subscriptions.remove(subscription)
+        informer, task = self._running[subscription.watched]
+        informer.unsubscribe(subscription)
         if not informer.subscriptions:
             del self._running[subscription.watched]
             task.cancel()
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
-
-
-async def _work(informer: Informer, rereader: Rereader) -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(informer.run())
-        tasks.create_task(rereader.run())

@@ -14,8 +14,14 @@ from operators.event import Change
 from streams.informers.book import Silence
 from streams.informers.collection import OK, Collection
 from streams.informers.condition import OUTDATED, Fault, fault_of
-from streams.informers.decode import Found, UnreadableError, read_object, read_page, read_status
-from streams.informers.decode import unreadable as unreadable_notice
+from streams.informers.decode import (
+    Found,
+    UnreadableError,
+    read_object,
+    read_page,
+    read_status,
+    unreadable,
+)
 from streams.informers.feed import Age, Feed
 from streams.informers.notice import Notice, Origin
 from streams.informers.paging import Paging
@@ -33,6 +39,14 @@ class RereadError(Exception):
         super().__init__(message)
         self.fault = fault
         self.retry_after_seconds = retry_after_seconds
+
+
+def refusal(answer: Answer) -> RereadError:
+    """Say why an answer is not what was asked for."""
+    said = read_status(answer.body)
+    fault = fault_of(answer.status, reason=said.reason, message=said.message)
+    asked = answer.retry_after_seconds or said.retry_after_seconds
+    return RereadError(fault, said.message, retry_after_seconds=asked)
 
 
 class Need(Enum):
@@ -93,14 +107,11 @@ class Relisting:
         return self._paging.first("" if self._is_fresh else self._feed.reflector.version)
 
     def _refused(self, answer: Answer) -> None:
-        said = read_status(answer.body)
-        fault = fault_of(answer.status, reason=said.reason, message=said.message)
-        if fault in OUTDATED and (self._token or not self._is_fresh):
-            self._is_fresh = self._is_fresh or not self._token
-            self._token = said.token if self._token else ""
-            return
-        asked = answer.retry_after_seconds
-        raise RereadError(fault, said.message, retry_after_seconds=asked or said.retry_after_seconds)
+        error = refusal(answer)
+        if error.fault not in OUTDATED or (self._is_fresh and not self._token):
+            raise error
+        self._is_fresh = self._is_fresh or not self._token
+        self._token = read_status(answer.body).token if self._token else ""
 
     async def _item(self, raw: bytes) -> None:
         try:
@@ -108,7 +119,7 @@ class Relisting:
         except UnreadableError:
             for subscription, need in self._needs.items():
                 if need is not Need.MARKED:
-                    subscription.tell(unreadable_notice(raw), Origin.LIST)
+                    subscription.tell(unreadable(raw), Origin.LIST)
             return
         age = self._feed.age(found)
         if age is Age.NEW:
@@ -124,12 +135,18 @@ class Relisting:
 
     async def _offer(self, subscription: Subscription, need: Need, found: Found) -> None:
         if need is Need.BEHIND or not await self._has_room(subscription):
-            self._needs[subscription] = Need.BEHIND
+            self._fall_behind(subscription, need)
             subscription.mark_dirty(found.key)
         elif self._feed.age(found) is not Age.CURRENT:  # the watch was faster than the room
             subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
         elif need is not Need.MARKED or found.key in subscription.marks.due:
             subscription.tell(_notice(found, need), Origin.LIST)
+
+    def _fall_behind(self, subscription: Subscription, need: Need) -> None:
+        if need is Need.MARKED:
+            del self._needs[subscription]
+        else:
+            self._needs[subscription] = Need.BEHIND
 
     async def _has_room(self, subscription: Subscription) -> bool:
         while subscription.room.is_full:
@@ -137,7 +154,8 @@ class Relisting:
                 async with asyncio.timeout(PATIENCE_SECONDS):
                     await subscription.room.free()
             except TimeoutError:
-                if subscription.closed or len(self._needs) > 1 or self._others_wait():
+                heard = [need for need in self._needs.values() if need is not Need.BEHIND]
+                if subscription.closed or len(heard) > 1 or self._others_wait():
                     return False
         return True
 

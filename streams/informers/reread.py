@@ -15,13 +15,11 @@ from streams.cluster.errors import ClusterError
 from streams.informers.backoff import Backoff
 from streams.informers.book import Silence
 from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
-from streams.informers.condition import fault_of
-from streams.informers.decode import Found, UnreadableError, read_object, read_status
+from streams.informers.decode import Found, UnreadableError, read_object
 from streams.informers.departures import alive
 from streams.informers.feed import Age, Feed
-from streams.informers.notice import Origin
-from streams.informers.reader import Answer
-from streams.informers.relisting import Need, RereadError, Relisting
+from streams.informers.notice import Notice, Origin
+from streams.informers.relisting import Need, Relisting, RereadError, refusal
 from streams.informers.store import tombstone
 from streams.informers.subscription import Subscription
 
@@ -65,6 +63,7 @@ class Rereader:
                 self._back_off(error.retry_after_seconds)
             except ClusterError:
                 self._back_off(0.0)
+            await asyncio.sleep(0)
 
     def _is_due(self) -> bool:
         now_ns = self._clock()
@@ -115,7 +114,9 @@ class Rereader:
             self._collection,
             needs,
             others_wait=lambda: any(
-                self._wants(one) for one in self._feed.subscriptions if one not in needs
+                self._wants(one) and not one.room.is_full
+                for one in self._feed.subscriptions
+                if one not in needs
             ),
         )
 
@@ -124,7 +125,7 @@ class Rereader:
             subscription.is_late = False
             subscription.synced.set()
         elif need is Need.RESYNC:
-            subscription.resync_again(self._clock())
+            subscription.resync_later(self._clock())
 
     async def _tell_gone(self, subscription: Subscription) -> None:
         """Tell of departures; where objects can leave the selector, one GET each tells how."""
@@ -139,7 +140,7 @@ class Rereader:
                     return
                 notice.departure = Departure.LEFT_SELECTOR if alive_uid else Departure.DELETED
             if key in subscription.marks.gone:
-                subscription.tell(notice, Origin.GET)
+                self._tell(subscription, notice)
 
     async def _tell_first(self, subscription: Subscription) -> None:
         """Read one marked object, and tell of it whoever has it marked."""
@@ -149,13 +150,16 @@ class Rereader:
         answer = await self._collection.get(key)
         if answer.status == FORBIDDEN:
             self._may_get = False  # whoever may list, lists
-        elif answer.status == NOT_FOUND:
+            return
+        if answer.status not in {OK, NOT_FOUND}:
+            raise refusal(answer)
+        try:
+            self._got(read_object(answer.body))
+        except UnreadableError:  # a Status: not found
             self._rest(key)
-        else:
-            self._got(key, _read(answer))
 
-    def _got(self, key: str, found: Found) -> None:
-        age = self._feed.age(found)
+    def _got(self, found: Found) -> None:
+        key, age = found.key, self._feed.age(found)
         if age is Age.NEW and not self._feed.watched.is_selective:
             self._feed.take_in(found, Origin.GET)
             return
@@ -163,11 +167,16 @@ class Rereader:
             if key not in one.marks.due or one.room.is_full:
                 continue
             if age is Age.CURRENT:
-                one.tell(found.notice(Change.MODIFIED), Origin.GET)
+                self._tell(one, found.notice(Change.MODIFIED))
             else:
                 one.book.pass_over(Origin.GET, Silence.DUPLICATE)
         if age is not Age.CURRENT:
             self._rest(key)
+
+    def _tell(self, subscription: Subscription, notice: Notice) -> None:
+        subscription.tell(notice, Origin.GET)
+        if notice.key in subscription.marks.due or notice.key in subscription.marks.gone:
+            self._rest(notice.key)  # there was room, and still too little for this one
 
     def _rest(self, key: str) -> None:
         self._rest_until_ns = self._clock() + REST_NS
@@ -206,19 +215,3 @@ class Rereader:
                 if at_ns is not None and at_ns > now_ns
             ]
         return min(moments)
-
-
-def _read(answer: Answer) -> Found:
-    said = read_status(answer.body)
-    if answer.status == OK:
-        try:
-            return read_object(answer.body)
-        except UnreadableError as error:
-            said_of = str(error)
-    else:
-        said_of = said.message
-    raise RereadError(
-        fault_of(answer.status, reason=said.reason, message=said.message),
-        said_of,
-        retry_after_seconds=answer.retry_after_seconds or 0.0,
-    )

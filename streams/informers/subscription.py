@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable, KeysView
 
+from operators.clock import NANOSECONDS_PER_SECOND
 from operators.event import Kind
 from operators.outcome import Hold
 from operators.room import Room
@@ -35,6 +36,7 @@ class Subscription:
         handler: Handler,
         *,
         room: Room,
+        resync_seconds: float,
         matters: Callable[[str], bool],
         store: Store,
         reflector: Reflector,
@@ -54,7 +56,9 @@ class Subscription:
         self.is_late = reflector.has_begun
         """Whether it came after the first list began, and waits for one of its own."""
         self.resync_at_ns: int | None = None
+        """When it is to be told of every object again."""
         self.marks = Marks(store.__contains__)
+        self._resync_ns = int(resync_seconds * NANOSECONDS_PER_SECOND)
         self._handler = handler
         self._store = store
         self._reflector = reflector
@@ -120,6 +124,11 @@ class Subscription:
     def poke(self) -> None:
         """Look again: a hold may have opened."""
         self._wake()
+
+    def resync_later(self, now_ns: int) -> None:
+        """Begin a resync period, if the subscriber asked for any."""
+        if self._resync_ns > 0:
+            self.resync_at_ns = now_ns + self._resync_ns
 
     def close(self) -> None:
         """Tell nothing any more; the last subscriber stops the informer."""

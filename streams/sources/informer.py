@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from reactivex import Observable, abc
 from reactivex.disposable import Disposable
 
 from operators.event import Kind, RawEvent
 from operators.outcome import Outcome, is_spilled
 from operators.room import Room
-from streams.informers.manager import InformerManager
+from streams.informers.manager import InformerManager, always
 from streams.informers.notice import Notice, Watched
 from streams.informers.subscription import Subscription
 
@@ -17,13 +19,20 @@ class InformerSource:
     """One subscription as an observable of raw events; it is made by subscribing, and closed by disposing."""
 
     def __init__(
-        self, manager: InformerManager, watched: Watched, *, room: Room, resync_seconds: float = 0.0
+        self,
+        manager: InformerManager,
+        watched: Watched,
+        *,
+        room: Room,
+        resync_seconds: float,
+        matters: Callable[[str], bool],
     ) -> None:
         self.subscription: Subscription | None = None
         self._manager = manager
         self._watched = watched
         self._room = room
         self._resync_seconds = resync_seconds
+        self._matters = matters
 
     @property
     def events(self) -> Observable[RawEvent]:
@@ -41,7 +50,11 @@ class InformerSource:
             emit(self._event(notice))
 
         subscription = self._manager.subscribe(
-            self._watched, handle, room=self._room, resync_seconds=self._resync_seconds
+            self._watched,
+            handle,
+            room=self._room,
+            resync_seconds=self._resync_seconds,
+            matters=self._matters,
         )
         self.subscription = subscription
         return Disposable(subscription.close)
@@ -73,7 +86,14 @@ class InformerSource:
 
 
 def informer_source(
-    manager: InformerManager, watched: Watched, *, room: Room, resync_seconds: float = 0.0
+    manager: InformerManager,
+    watched: Watched,
+    *,
+    room: Room,
+    resync_seconds: float = 0.0,
+    matters: Callable[[str], bool] = always,
 ) -> InformerSource:
-    """Make a source of what an informer tells."""
-    return InformerSource(manager, watched, room=room, resync_seconds=resync_seconds)
+    """Make a source of what an informer tells; the parameters are those of ``InformerManager.subscribe``."""
+    return InformerSource(
+        manager, watched, room=room, resync_seconds=resync_seconds, matters=matters
+    )

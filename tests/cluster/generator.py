@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from tests.cluster.api import Api
+from tests.cluster.api import Answer, Api, RefusedError
+from tests.cluster.processes import wait_until
 
 OBSERVATIONS = "/apis/zen.kube-zen.io/v1alpha1"
 GROUP = "example.zen.invalid"
+BAD_REQUEST, TOO_MANY_REQUESTS = 400, 429
 
 WIDGETS: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -65,7 +67,7 @@ class Generator:
             "data": {"value": value},
         }
         query = "fieldManager=generator&force=true"
-        self.api.need(
+        self._need(
             "PATCH",
             f"{self.path}/{name}?{query}",
             body=body,
@@ -77,7 +79,7 @@ class Generator:
 
     def delete(self, name: str) -> None:
         """Delete a widget."""
-        self.api.need("DELETE", f"{self.path}/{name}")
+        self._need("DELETE", f"{self.path}/{name}")
         self.sent += 1
         del self.widgets[name]
         self.deleted.add(name)
@@ -107,7 +109,7 @@ class Generator:
         path = f"/api/v1/namespaces/{self.namespace}/events"
         answer = self.api.request("POST", path, body=body)
         if answer.status == 409:
-            self.api.need(
+            self._need(
                 "PATCH", f"{path}/{name}", body=body, content_type="application/merge-patch+json"
             )
         else:
@@ -117,7 +119,20 @@ class Generator:
     def observations(self) -> list[dict[str, Any]]:
         """Every Observation of the namespace."""
         path = f"{OBSERVATIONS}/namespaces/{self.namespace}/observations"
-        return self.api.need("GET", path)["items"]
+        return self._need("GET", path)["items"]
+
+    def _need(self, method: str, path: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401  as Api.need
+        """As Api.need, but a server that has just started is asked again while it says 429."""
+        answers: list[Answer] = []
+
+        def told() -> bool:
+            answers.append(self.api.request(method, path, **how))
+            return answers[-1].status != TOO_MANY_REQUESTS
+
+        wait_until(told, seconds=30, what=f"{method} {path}")
+        if answers[-1].status >= BAD_REQUEST:
+            raise RefusedError(f"{method} {path}", answers[-1])
+        return answers[-1].json()
 
     def assert_widgets(self) -> None:
         """Each widget has one Observation in its last state, each deleted one at most one, resolved."""

@@ -128,7 +128,7 @@ def test_a_server_that_is_gone_is_gone_through_the_proxy(
     fresh_cluster: Cluster,
 ) -> None:
     with FaultProxy(fresh_cluster) as proxy:
-        api = Api(proxy.url, ca_file=proxy.ca_file, token=TOKENS["admin"])
+        proxied = Api(proxy.url, ca_file=proxy.ca_file, token=TOKENS["admin"])
         with watching(proxy, "default") as watch:
             fresh_cluster.stop()
             with pytest.raises(GONE):
