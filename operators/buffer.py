@@ -73,25 +73,20 @@ class Gate:
         if size_bytes > self._room.capacity_bytes:
             delivery.settle(TOO_LARGE)
             return
-        key = event.key or ticket
-        waiting = self._behind if key in self._on_their_way else self._ready
-        older = waiting.get(key)
-        instead_of = older.ticket.size_bytes if older is not None else -1
-        if not self._room.fits(size_bytes, instead_of=instead_of):
+        self._place(event.key or ticket, delivery, size_bytes)
+
+    def _place(self, key: object, delivery: Event, size_bytes: int) -> None:
+        older = self._waiting(key).get(key)
+        if not self._room.fits(size_bytes, instead_of=_size(older)):
             if older is not None:
-                self._forget(waiting, key)
+                self._forget(key)
                 older.settle(NEWER)
                 older = None
             if not self._make_room(delivery, size_bytes):
                 return
-            waiting = self._behind if key in self._on_their_way else self._ready
-        self._hold(key, ticket, size_bytes)
-        if (
-            waiting is self._ready
-            and older is None
-            and self._credits.available
-            and not self._draining
-        ):
+        self._hold(key, delivery.ticket, size_bytes)
+        waiting = self._waiting(key)
+        if waiting is self._ready and older is None and self._may_go:
             self._let_go(key, delivery)
             return
         waiting[key] = delivery
@@ -122,7 +117,16 @@ class Gate:
         self._room.take(size_bytes)
         self._held += 1
 
-    def _forget(self, waiting: dict[Any, Event], key: object) -> None:
+    @property
+    def _may_go(self) -> bool:
+        return self._credits.available and not self._draining
+
+    def _waiting(self, key: object) -> dict[Any, Event]:
+        """Where an event of this key waits: behind one that is on its way, or for a credit."""
+        return self._behind if key in self._on_their_way else self._ready
+
+    def _forget(self, key: object) -> None:
+        waiting = self._waiting(key)
         del waiting[key]
         if waiting is self._behind:
             self._on_their_way[key].superseded = False
@@ -164,6 +168,10 @@ class Gate:
         if self._finished and not self._held:
             self._finished = False
             self._observer.on_completed()
+
+
+def _size(event: Event | None) -> int:
+    return -1 if event is None else event.ticket.size_bytes
 
 
 def bounded_buffer(room: Room, credits_: Credits, *, when_full: WhenFull) -> Operator[Event, Event]:

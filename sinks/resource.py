@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    InstanceOf,
+    StringConstraints,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -22,9 +33,25 @@ _RULE: JsonDict = {
     " or category, severity and eventType",
 }
 
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+_RFC_3339 = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+FOUND_CHARACTERS = 80
+"""How much of a wrong value is repeated."""
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text.upper())
+    return text
+
+
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-Moment = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
-Open = Annotated[dict[str, Any], Field(json_schema_extra=_ATOMIC)]
+Moment = Annotated[
+    str,
+    StringConstraints(pattern=_RFC_3339),
+    AfterValidator(_moment),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+Open = Annotated[dict[str, Any], InstanceOf(), WithJsonSchema({"type": "object"} | _ATOMIC)]
 
 
 class _Model(BaseModel):
@@ -97,25 +124,61 @@ class ObservationSpec(_Model):
         default=None, description="For how long it is kept once there is nothing to say of it."
     )
 
+    @model_validator(mode="after")
+    def _says_enough(self) -> Self:
+        trio = (self.category, self.severity, self.event_type)
+        six = (
+            *(self.domain, self.type, self.priority),
+            *(self.title, self.description, self.detected_at),
+        )
+        if None in trio and None in six:
+            raise ValueError(str(_RULE["message"]))
+        return self
+
+
+class Metadata(BaseModel):
+    """What names an Observation; what else the server keeps there is its own affair."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    name: Annotated[str, StringConstraints(pattern=_SUBDOMAIN, max_length=253)]
+    namespace: Annotated[str, StringConstraints(min_length=1)]
+    labels: dict[str, str] | None = None
+    annotations: dict[str, str] | None = None
+
 
 class ObservationResource(_Model):
-    """An Observation as the API server holds it."""
+    """An Observation as it is sent, or as the API server holds it."""
 
     api_version: Literal["zen.kube-zen.io/v1alpha1", "zen.kube-zen.io/v1"]
     kind: Literal["Observation"]
-    metadata: dict[str, Any]
+    metadata: Metadata
     spec: ObservationSpec
+    status: dict[str, Any] | None = None
 
 
 class InvalidObservationError(ValueError):
-    """An Observation that the API server would refuse; the message names the field and what was found."""
+    """An Observation that the API server would refuse: the field, what was found, what is allowed."""
+
+    def __init__(self, path: str, *, found: str, allowed: str) -> None:
+        super().__init__(f"{path}: found {found}, allowed: {allowed}")
+        self.path = path
+        self.found = found
+        self.allowed = allowed
 
 
 def validated(body: Mapping[str, Any]) -> None:
-    """Check an Observation before it is sent. Raises ``InvalidObservationError``."""
+    """Check an Observation before it is sent. Raises ``InvalidObservationError`` for its first error.
+
+    The object in ``details`` is not looked into.
+    """
     try:
         ObservationResource.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(step) for step in first["loc"])
-        raise InvalidObservationError(f"{path}: {first['msg']}") from None
+        found = "nothing" if first["type"] == "missing" else repr(first["input"])
+        allowed = first["msg"].removeprefix("Value error, ")
+        raise InvalidObservationError(
+            path, found=found[:FOUND_CHARACTERS], allowed=allowed
+        ) from None

@@ -1,8 +1,10 @@
-"""One document: the Ingester in it, and everything there is to say of it."""
+"""Documents, judged one after the other: the Ingesters in them, and everything there is to say."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from pydantic import ValidationError
@@ -16,79 +18,166 @@ from streams.config.source import GROUP
 from streams.config.tree import Document, Location, Value
 
 KIND = "Ingester"
-_LISTS = frozenset({"List", f"{KIND}List"})
-_OWN_KINDS = frozenset({"Observation", "ObservationList"})
+_LISTS = frozenset({"List", "IngesterList"})
+_OUTPUT = frozenset({"Observation", "ObservationList"})
+_GVR: Location = ("spec", "informer", "gvr")
 
 Fields = dict[str, Any]
 
 
 class Checker:
-    """Checks one document of a file; what it has to say is in ``findings``."""
+    """Collects the Ingesters that have no error, and the findings."""
 
-    def __init__(self, document: Document, *, file: str, default_namespace: str) -> None:
+    def __init__(self, default_namespace: str) -> None:
+        self.ingesters: list[Ingester] = []
         self.findings: list[Finding] = []
-        self._document = document
-        self._file = file
         self._default_namespace = default_namespace
+        self._origins: dict[str, Origin] = {}
 
-    def ingesters(self) -> list[Ingester]:
-        """The Ingesters in it that have no error: one, none, or those of a List."""
-        document = self._document
+    def check(self, document: Document, *, file: str) -> None:
+        """Judge one document of a file; a List is as many documents as it has entries."""
+        report = _Report(file, document, self.findings)
         for problem in document.problems:
-            self._say(Severity.ERROR, FindingKind.SYNTAX, (), problem.message, line=problem.line)
-        return self._read(_without_nulls(document.value), ()) if not document.problems else []
+            report.say(FindingKind.SYNTAX, (), problem.message, line=problem.line)
+        for place, fields in _ingesters(_without_nulls(document.value), (), report):
+            metadata = fields.get("metadata")
+            if isinstance(metadata, dict):
+                cast("Fields", metadata).setdefault("namespace", self._default_namespace)
+            ingester = _validated(fields, place, report)
+            if ingester is not None and not document.problems:
+                self._keep(ingester, place, report)
 
-    def _read(self, value: Value, place: Location) -> list[Ingester]:
-        if value is None:
-            return []
-        if not isinstance(value, dict):
-            said = f"found {shown(value)}, allowed: a Kubernetes object"
-            self._say(Severity.ERROR, FindingKind.INVALID, place, said)
-            return []
-        kind = value.get("kind")
-        if kind in _LISTS:
-            return self._listed(value.get("items"), (*place, "items"))
-        if kind != KIND:
-            self._skip(value, place)
-            return []
-        one = _Reader(self, value, place).ingester()
-        return [one] if one is not None else []
+    def _keep(self, ingester: Ingester, place: Location, report: _Report) -> None:
+        origin = report.origin(place)
+        first = self._origins.setdefault(ingester.key, origin)
+        if first is origin:
+            ingester.stand_at(origin)
+            self.ingesters.append(ingester)
+            return
+        said = f"found {ingester.key} a second time; it stands in {first} already"
+        report.say(FindingKind.DUPLICATE, (*place, "metadata", "name"), said)
 
-    def _listed(self, entries: object, place: Location) -> list[Ingester]:
-        if not isinstance(entries, list):
-            return []
-        found: list[Ingester] = []
-        for index, entry in enumerate(cast("list[Value]", entries)):
-            found += self._read(entry, (*place, index))
-        return found
 
-    def _skip(self, value: Fields, place: Location) -> None:
-        kind, group = value.get("kind"), str(value.get("apiVersion")).partition("/")[0]
-        where = (*place, "kind")
-        if kind is None:
-            said = f"required, but missing; {KIND} is read, every other kind skipped"
-            self._say(Severity.ERROR, FindingKind.MISSING, where, said)
-        elif group == GROUP and kind not in _OWN_KINDS:
-            said = f"skipped: {GROUP} has no kind {shown(kind)}; did you mean {KIND}?"
-            self._say(Severity.WARNING, FindingKind.SKIPPED, where, said)
-        else:
-            self._say(Severity.NOTE, FindingKind.SKIPPED, place, f"skipped: kind {shown(kind)}")
+@dataclass(frozen=True, slots=True)
+class _Report:
+    """Says things of one document."""
 
-    def duplicate(self, ingester: Ingester, first: Origin | None) -> Finding:
-        """Say that an Ingester of this name stands somewhere else already."""
-        message = f"found {ingester.key} a second time; it stands in {first} already"
-        line = ingester.origin.line if ingester.origin is not None else self._document.line
-        return Finding(
-            Severity.ERROR, FindingKind.DUPLICATE, self._file, line, "metadata.name", message
-        )
+    file: str
+    document: Document
+    findings: list[Finding]
+
+    def say(
+        self,
+        kind: FindingKind,
+        location: Location,
+        message: str,
+        *,
+        severity: Severity = Severity.ERROR,
+        line: int = 0,
+    ) -> None:
+        where = line or self.document.line_of(location)
+        self.findings.append(Finding(severity, kind, self.file, where, path_of(location), message))
 
     def origin(self, place: Location) -> Origin:
-        """Where a document stands."""
-        return Origin(self._file, self._document.line_of(place))
+        return Origin(self.file, self.document.line_of(place))
 
-    def namespaced(self, value: Fields) -> Fields:
-        """The document with its namespace, which is the default where it names none."""
-        metadata = value.get("metadata")
-        if not isinstance(metadata, dict):
-            return value
-        return value | {"metadata": {"namespace": self._default_namespace} | metadata}
+
+def _ingesters(
+    value: Value, place: Location, report: _Report
+) -> Iterator[tuple[Location, dict[str, Any]]]:
+    """Find what may be an Ingester; say of everything else that it is passed over."""
+    if value is None:
+        return
+    if not isinstance(value, dict):
+        said = f"found {shown(value)}, allowed: a Kubernetes object"
+        report.say(FindingKind.INVALID, place, said)
+    elif value.get("kind") in _LISTS:
+        for index, entry in enumerate(cast("list[Value]", value.get("items") or ())):
+            yield from _ingesters(entry, (*place, "items", index), report)
+    elif value.get("kind") == KIND:
+        yield place, value
+    else:
+        _pass_over(value, (*place, "kind"), report)
+
+
+def _pass_over(value: Fields, where: Location, report: _Report) -> None:
+    kind, group = value.get("kind"), str(value.get("apiVersion")).partition("/")[0]
+    if kind is None:
+        said = f"required, but missing; {KIND} is read, every other kind is skipped"
+        report.say(FindingKind.MISSING, where, said)
+    elif group == GROUP and kind not in _OUTPUT:
+        said = f"skipped: {GROUP} has no kind {shown(kind)}; did you mean {KIND}?"
+        report.say(FindingKind.SKIPPED, where, said, severity=Severity.WARNING)
+    else:
+        said = f"skipped: {shown(kind)} is not {KIND}"
+        report.say(FindingKind.SKIPPED, where, said, severity=Severity.NOTE)
+
+
+def _validated(fields: Fields, place: Location, report: _Report) -> Ingester | None:
+    """Validate; without its unknown fields, where these are all that is wrong."""
+    for _ in range(2):
+        try:
+            ingester = Ingester.model_validate(fields)
+        except ValidationError as error:
+            if not _has_only_unknown(error, fields, place=place, report=report):
+                return None
+        else:
+            return ingester if _is_complete(ingester, place, report) else None
+    return None
+
+
+def _has_only_unknown(
+    error: ValidationError, fields: Fields, *, place: Location, report: _Report
+) -> bool:
+    """Say everything that is wrong, and take the unknown fields out."""
+    unknown = 0
+    errors = error.errors(include_url=False)
+    for each in errors:
+        location = each["loc"]
+        if each["type"] == "extra_forbidden":
+            unknown += 1
+            said = f"unknown field{_hint(location)}"
+            severity = Severity.WARNING
+            report.say(FindingKind.UNKNOWN_FIELD, (*place, *location), said, severity=severity)
+            _take_out(fields, location)
+        else:
+            kind, said = judged(each)
+            report.say(kind, (*place, *location), said)
+    return unknown == len(errors)
+
+
+def _hint(location: Location) -> str:
+    known = {name.lower(): name for name in known_fields(Ingester, location[:-1])}
+    near = difflib.get_close_matches(str(location[-1]).lower(), known, n=1)
+    return f"; did you mean {known[near[0]]}?" if near else ""
+
+
+def _take_out(value: object, location: Location) -> None:
+    for step in location[:-1]:
+        value = cast("Any", value)[step]
+    cast("Fields", value).pop(cast("str", location[-1]), None)
+
+
+def _is_complete(ingester: Ingester, place: Location, report: _Report) -> bool:
+    """Say what has no effect, and what an informer cannot do without; whether that is there."""
+    for found in ingester.unbuilt:
+        where = (*place, *found.location)
+        report.say(FindingKind.NOT_BUILT, where, found.message, severity=Severity.WARNING)
+    for location, said in shadowed(ingester.spec):
+        where = (*place, *location)
+        report.say(FindingKind.SHADOWED, where, said, severity=Severity.WARNING)
+    informer = ingester.spec.informer
+    if ingester.spec.ingester != "informer" or (informer is not None and informer.gvr is not None):
+        return True
+    said = "required, but missing: an informer needs to know what to watch"
+    report.say(FindingKind.MISSING, (*place, *_GVR), said)
+    return False
+
+
+def _without_nulls(value: Value) -> Value:
+    """Copy a value without its null fields, as the API server prunes them."""
+    if isinstance(value, dict):
+        return {name: _without_nulls(inner) for name, inner in value.items() if inner is not None}
+    if isinstance(value, list):
+        return [_without_nulls(entry) for entry in value]
+    return value

@@ -13,15 +13,60 @@ from pydantic import BaseModel
 
 from sinks.resource import ObservationSpec
 from streams.config.ingester import IngesterSpec
-
-GROUP = "zen.kube-zen.io"
-VERSIONS = ("v1alpha1", "v1")
-"""Both are served with one schema, as most published manifests say v1; the first is stored."""
+from streams.config.source import GROUP, VERSIONS
 
 Schema = dict[str, Any]
 
-_DROPPED = frozenset({"title", "$defs", "additionalProperties", "default"})
+_KEPT = frozenset(
+    {
+        "description",
+        "enum",
+        "format",
+        "maximum",
+        "minItems",
+        "minimum",
+        "nullable",
+        "pattern",
+        "required",
+        "type",
+    }
+)
+_MAPPED = frozenset(
+    {
+        "$defs",
+        "additionalProperties",
+        "const",
+        "default",
+        "exclusiveMinimum",
+        "items",
+        "properties",
+        "title",
+    }
+)
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+_CONDITION = {
+    "type": "object",
+    "required": ["type", "status"],
+    "properties": {
+        "type": {"type": "string"},
+        "status": {"type": "string", "enum": ["True", "False", "Unknown"]},
+        "observedGeneration": {"type": "integer"},
+        "lastTransitionTime": {"type": "string", "format": "date-time"},
+        "reason": {"type": "string"},
+        "message": {"type": "string"},
+    },
+}
+_STATUS = _OPEN | {
+    "properties": {
+        "observedGeneration": {"type": "integer"},
+        "conditions": {
+            "type": "array",
+            "items": _CONDITION,
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["type"],
+        },
+    },
+}
 
 
 def _column(name: str, path: str, *, kind: str = "string", wide: bool = False) -> Schema:
@@ -90,7 +135,7 @@ def _definition(
             "kind": {"type": "string"},
             "metadata": {"type": "object"},
             "spec": structural(spec.model_json_schema(by_alias=True)),
-            "status": dict(_OPEN),
+            "status": _STATUS,
         },
     }
     if kind == "Ingester":
@@ -128,26 +173,32 @@ def _definition(
 
 
 def structural(schema: Schema) -> Schema:
-    """Map a pydantic schema to a structural one."""
+    """Map a pydantic schema to a structural one. Raises ``ValueError`` for what has no such form."""
     return _mapped(schema, cast("Schema", schema.get("$defs", {})))
 
 
 def _mapped(schema: Schema, definitions: Schema) -> Schema:
     schema = _resolved(schema, definitions)
-    result = {key: value for key, value in schema.items() if key not in _DROPPED}
-    if "const" in result:
-        result["enum"] = [result.pop("const")]
-    if isinstance(result.get("exclusiveMinimum"), (int, float)):
-        result["minimum"] = result["exclusiveMinimum"]
-        result["exclusiveMinimum"] = True
-    default = schema.get("default")
-    if isinstance(default, (bool, int, float, str)):
-        result["default"] = default
-    _descend(schema, result, definitions)
-    return result
+    result = {key: value for key, value in schema.items() if _is_kept(key)}
+    if "const" in schema:
+        result["enum"] = [schema["const"]]
+    if "exclusiveMinimum" in schema:  # a number to pydantic, a flag to OpenAPI 3.0
+        result |= {"minimum": schema["exclusiveMinimum"], "exclusiveMinimum": True}
+    if isinstance(schema.get("default"), bool | int | float | str):
+        result["default"] = schema["default"]
+    return result | _descended(schema, definitions)
 
 
-def _descend(schema: Schema, result: Schema, definitions: Schema) -> None:
+def _is_kept(key: str) -> bool:
+    if key in _KEPT or key.startswith("x-kubernetes-"):
+        return True
+    if key not in _MAPPED:
+        raise ValueError(f"{key} has no place in a structural schema")
+    return False
+
+
+def _descended(schema: Schema, definitions: Schema) -> Schema:
+    result: Schema = {}
     if "properties" in schema:
         result["properties"] = {
             name: _mapped(inner, definitions) for name, inner in schema["properties"].items()
@@ -155,18 +206,19 @@ def _descend(schema: Schema, result: Schema, definitions: Schema) -> None:
     if "items" in schema:
         result["items"] = _mapped(schema["items"], definitions)
     values = schema.get("additionalProperties")
-    if isinstance(values, dict) and values and "x-kubernetes-preserve-unknown-fields" not in result:
+    if isinstance(values, dict) and values and "x-kubernetes-preserve-unknown-fields" not in schema:
         result["additionalProperties"] = _mapped(cast("Schema", values), definitions)
+    return result
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
     """Put what a schema refers to in its place, and take null out of its alternatives."""
     rest = dict(schema)
-    for key in ("anyOf", "allOf"):
-        for option in cast("list[Schema]", rest.pop(key, [])):
-            if option.get("type") != "null":
-                rest = _resolved(option, definitions) | rest
-    reference = rest.pop("$ref", None)
-    if isinstance(reference, str):
-        return _resolved(definitions[reference.rpartition("/")[2]], definitions) | rest
+    options = [each for each in rest.pop("anyOf", []) if each.get("type") != "null"]
+    if len(options) > 1:
+        raise ValueError("alternatives have no place in a structural schema")
+    if "$ref" in rest:
+        options.append(definitions[str(rest.pop("$ref")).rpartition("/")[2]])
+    for option in options:
+        rest = _resolved(option, definitions) | rest
     return rest

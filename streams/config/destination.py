@@ -8,10 +8,9 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
-from streams.config.source import GROUP, VERSIONS
+from streams.config.source import GROUP
 from streams.config.values import Domain, EventType, Fraction, Level, Many, Open, Slug, Spec
 
-_OBSERVATIONS = "observations"
 _NEEDS_A_NAME: JsonDict = {
     "rule": "self.type != 'crd' || has(self.gvr) || (has(self.value) && size(self.value) > 0)",
     "message": "a destination of type crd needs value or gvr",
@@ -108,7 +107,7 @@ class Destination(Spec):
     value: Slug | None = Field(
         default=None,
         validate_default=True,
-        description=f"Plural name of a kind of {GROUP}, such as {_OBSERVATIONS}.",
+        description=f"Plural name of a kind of {GROUP}, such as observations.",
     )
     mapping: Mapping | None = Field(
         default=None, description="How an event becomes what is written."
@@ -120,12 +119,3 @@ class Destination(Spec):
         if value is None and "gvr" in info.data and info.data["gvr"] is None:
             raise PydanticKnownError("missing")
         return value
-
-    @property
-    def is_observations(self) -> bool:
-        """Whether it names this product's own Observations, in any version that is served."""
-        if self.gvr is None:
-            return self.value == _OBSERVATIONS
-        return (self.gvr.group, self.gvr.resource) == (GROUP, _OBSERVATIONS) and (
-            self.gvr.version in VERSIONS
-        )

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from streams.config.findings import path_of
 from streams.config.ingester import Ingester, IngesterSpec
-from streams.config.limits import Buffer
+from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer
 from streams.config.rules import Deduplication
+from streams.config.tree import Location
 from streams.config.units import duration_seconds, quantity_bytes
 from streams.config.values import ADAPTIVE
 
 DEFAULT_TTL_SECONDS = 604_800
 TTL_SECONDS = (60, 31_536_000)
 """zen-watcher's default and bounds."""
-DEFAULT_IN_FLIGHT = 64
+KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,16 +68,37 @@ def plan(ingester: Ingester) -> Plan:
         capacity_bytes=quantity_bytes(buffer.capacity_bytes),
         in_flight=in_flight,
         dedup_enabled=dedup.enabled,
-        dedup_fields=dedup.fields if dedup.strategy == "key" and dedup.fields else None,
+        dedup_fields=dedup.fields if dedup.strategy == KEY and dedup.fields else None,
         ttl_seconds=_ttl_seconds(spec),
         origin=str(ingester.origin or ""),
     )
 
 
 def deduplication_of(spec: IngesterSpec) -> Deduplication:
-    """The deduplication by whichever spelling it was given."""
+    """The deduplication by whichever spelling it was given; the contract's own goes first."""
+    return next((each for _, each in _spelled(spec)), Deduplication())
+
+
+def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
+    """What something else in the same spec takes the effect from: where it stands, and why."""
+    spellings = _spelled(spec)
+    for location, _ in spellings[1:]:
+        yield location, f"ignored: {path_of(spellings[0][0])} says it already"
+    for location, dedup in spellings[:1]:
+        if dedup.fields and dedup.strategy != KEY:
+            yield (*location, "fields"), f"ignored: only strategy {KEY} compares by them alone"
+        if dedup.strategy == KEY and not dedup.fields:
+            yield (*location, "strategy"), f"{KEY} without fields compares everything"
+
+
+def _spelled(spec: IngesterSpec) -> list[tuple[Location, Deduplication]]:
     processing = spec.processing.dedup if spec.processing is not None else None
-    return spec.deduplication or spec.dedup or processing or Deduplication()
+    spellings: tuple[tuple[Location, Deduplication | None], ...] = (
+        (("spec", "deduplication"), spec.deduplication),
+        (("spec", "dedup"), spec.dedup),
+        (("spec", "processing", "dedup"), processing),
+    )
+    return [(location, given) for location, given in spellings if given is not None]
 
 
 def _ttl_seconds(spec: IngesterSpec) -> int:

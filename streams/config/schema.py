@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, cast, get_args, get_origin
+from typing import Annotated, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -39,7 +39,7 @@ def _inside(annotation: object, step: str | int) -> object:
 
 def _bare(annotation: object) -> object:
     """A type without what is only said of it, and without null."""
-    arguments = cast("tuple[Any, ...]", get_args(annotation))
+    arguments = get_args(annotation)
     if get_origin(annotation) is Annotated:
         return _bare(arguments[0])
     if get_origin(annotation) in {Union, UnionType}:

@@ -7,12 +7,16 @@ from dataclasses import dataclass
 from typing import cast
 
 from streams.config.source import GROUP, VERSIONS
+from streams.config.tree import Location
 from streams.config.values import ADAPTIVE
 
-Location = tuple[str | int, ...]
 When = Callable[[object], bool]
 
 _EACH = "[]"
+
+
+def _always(_: object) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Unbuilt:
     """
 
     path: str
-    when: When = bool
+    when: When = _always
     stops: bool = False
     instead: str = ""
 
@@ -106,8 +110,15 @@ def _find(said: Mapping[str, object]) -> Iterator[Found]:
     for field in UNBUILT:
         steps = field.path.replace(_EACH, f".{_EACH}").split(".")
         for location, value in _at(said, steps):
-            if value not in ({}, ()) and field.when(value):
+            if _says_something(value) and field.when(value):
                 yield Found(("spec", *location), field.stops, _message(field))
+
+
+def _says_something(value: object) -> bool:
+    """Whether anything is left of a block once what stands at its default is out."""
+    if isinstance(value, Mapping):
+        return any(map(_says_something, cast("Mapping[str, object]", value).values()))
+    return value != ()
 
 
 def _message(field: Unbuilt) -> str:

@@ -11,9 +11,15 @@ from collections.abc import Awaitable, Callable
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
 from operators.event import Kind
 from operators.room import Room
-from streams.cluster.errors import ClusterError, CredentialsRefusedError, IdleTimeoutError
+from streams.cluster.errors import (
+    ClusterError,
+    CredentialsRefusedError,
+    DiscoveryError,
+    IdleTimeoutError,
+    TooLargeAnswerError,
+)
 from streams.informers.collection import OK, Collection
-from streams.informers.condition import Fault
+from streams.informers.condition import Fault, fault_of
 from streams.informers.departures import Departures
 from streams.informers.feed import Feed
 from streams.informers.lines import Lines
@@ -102,6 +108,11 @@ class Informer:
                 self._reflector.idle()
             except CredentialsRefusedError as error:
                 self._reflector.failed(Fault.UNAUTHORIZED, str(error), now_ns=self._clock())
+            except DiscoveryError as error:
+                fault = fault_of(error.status, reason="", message="")
+                self._reflector.failed(fault, str(error), now_ns=self._clock())
+            except TooLargeAnswerError as error:
+                self._reflector.too_large(str(error), self._clock())
             except ClusterError as error:
                 self._reflector.cut(str(error), self._clock())
 

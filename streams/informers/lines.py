@@ -12,7 +12,8 @@ class Lines:
     """Splits chunks into lines; holds at most one unfinished line.
 
     A line longer than ``maximum_bytes`` comes out cut to its first KiB, so that it ends as a dead letter. What
-    is left when the stream ends is half an event: it is never told, the watch resumes before it. Blank lines are left out.
+    is left when the stream ends is half an event: it is never told, the watch resumes before it.
+    Blank lines are left out.
     """
 
     __slots__ = ("_held", "_held_bytes", "_maximum_bytes", "_overlong")

@@ -54,6 +54,10 @@ class Listing:
             heard.notices += self._lost()
         return heard
 
+    def shrink(self) -> None:
+        """Ask for smaller pages: one was too large to be read."""
+        self._paging.shrink()
+
     def _item(self, raw: bytes, heard: Heard, *, initial: bool) -> None:
         try:
             found = read_object(raw)

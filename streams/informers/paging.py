@@ -34,6 +34,10 @@ class Paging:
     def weigh(self, page_bytes: int) -> None:
         """Halve the page size above 4 MiB, double it below a quarter of that; 50 to 500 objects."""
         if page_bytes > TARGET_BYTES:
-            self._limit = max(self._limit // 2, MINIMUM_OBJECTS)
+            self.shrink()
         elif page_bytes < TARGET_BYTES // 4:
             self._limit = min(self._limit * 2, MAXIMUM_OBJECTS)
+
+    def shrink(self) -> None:
+        """Halve the page size: a page was too heavy to be read at all."""
+        self._limit = max(self._limit // 2, MINIMUM_OBJECTS)

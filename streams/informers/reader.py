@@ -11,22 +11,31 @@ class Answer(Protocol):
     """One complete answer, of whatever status."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
     @property
-    def body(self) -> bytes: ...
+    def body(self) -> bytes:
+        """All of it."""
+        ...
+
     @property
-    def message(self) -> str: ...
-    @property
-    def retry_after_seconds(self) -> float | None: ...
+    def retry_after_seconds(self) -> float | None:
+        """When to come again; None if the server did not say."""
+        ...
 
 
 class Watching(Protocol):
     """One open answer."""
 
     @property
-    def status(self) -> int: ...
+    def status(self) -> int:
+        """The HTTP status."""
+        ...
+
     def chunks(self) -> AsyncIterator[bytes]:
-        """What comes, as it comes."""
+        """What comes, as it comes; raises a ``ClusterError`` where it breaks off."""
         ...
 
     async def answer(self) -> Answer:

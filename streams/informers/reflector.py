@@ -106,6 +106,11 @@ class Reflector:
             self._complete(self._listing.version)
         return heard
 
+    def too_large(self, message: str, now_ns: int) -> None:
+        """The page was larger than the client allows: the next one is smaller."""
+        self._listing.shrink()
+        self.failed(Fault.UNREADABLE, message, now_ns=now_ns)
+
     def opened(self, now_ns: int) -> None:
         """The watch was accepted."""
         self.statistics.connects[self._connect_reason] += 1

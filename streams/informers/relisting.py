@@ -11,6 +11,7 @@ from collections.abc import Callable
 from enum import Enum
 
 from operators.event import Change
+from streams.cluster.errors import TooLargeAnswerError
 from streams.informers.book import Silence
 from streams.informers.collection import OK, Collection
 from streams.informers.condition import OUTDATED, Fault, fault_of
@@ -87,7 +88,11 @@ class Relisting:
 
     async def step(self) -> bool:
         """Read one page; whether it was the last. Raises ``RereadError`` and ``ClusterError``."""
-        answer = await self._collection.page(self._query())
+        try:
+            answer = await self._collection.page(self._query())
+        except TooLargeAnswerError:
+            self._paging.shrink()
+            raise
         if answer.status != OK:
             self._refused(answer)
             return False
@@ -117,9 +122,7 @@ class Relisting:
         try:
             found = read_object(raw)
         except UnreadableError:
-            for subscription, need in self._needs.items():
-                if need is not Need.MARKED:
-                    subscription.tell(unreadable(raw), Origin.LIST)
+            self._tell_unreadable(raw)
             return
         age = self._feed.age(found)
         if age is Age.NEW:
@@ -132,6 +135,11 @@ class Relisting:
                 subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
             else:
                 await self._offer(subscription, need, found)
+
+    def _tell_unreadable(self, raw: bytes) -> None:
+        for subscription, need in self._needs.items():
+            if need is not Need.MARKED:
+                subscription.tell(unreadable(raw), Origin.LIST)
 
     async def _offer(self, subscription: Subscription, need: Need, found: Found) -> None:
         if need is Need.BEHIND or not await self._has_room(subscription):

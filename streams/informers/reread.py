@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
 from operators.event import Change, Departure
@@ -26,6 +27,8 @@ from streams.informers.subscription import Subscription
 FEW = 10
 """So few marked objects are read one by one; of many known objects, one in 500: as many as pages."""
 PAGE_OBJECTS = 500
+AT_ONCE = 100
+"""So many departures are told before the loop is given back."""
 REST_NS = NANOSECONDS_PER_SECOND
 """The pause after a list, and after a GET that brought nothing: the watch is about to tell."""
 LONGEST_SLEEP_NS = 3600 * NANOSECONDS_PER_SECOND
@@ -129,7 +132,7 @@ class Rereader:
 
     async def _tell_gone(self, subscription: Subscription) -> None:
         """Tell of departures; where objects can leave the selector, one GET each tells how."""
-        for key in tuple(subscription.marks.gone):
+        for key in tuple(islice(subscription.marks.gone, AT_ONCE)):
             if subscription.room.is_full:
                 return
             notice = tombstone(key)

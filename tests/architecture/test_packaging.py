@@ -81,7 +81,7 @@ def test_the_command_exists(command: str) -> None:
 
 @pytest.mark.timeout(120)
 def test_importing_everything_starts_no_thread_and_opens_no_socket() -> None:
-    imported = subprocess.run(  # noqa: S603 - the program stands above
+    imported = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, *modules()],
         cwd=ROOT,
         capture_output=True,

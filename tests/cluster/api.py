@@ -78,7 +78,7 @@ class Api:
         finally:
             connection.close()
 
-    def need(self, method: str, path: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401 - as request
+    def need(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         """As request, where only success will do; raises RefusedError otherwise."""
         answer = self.request(method, path, **how)
         if answer.status >= http.client.BAD_REQUEST:

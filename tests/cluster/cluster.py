@@ -142,7 +142,7 @@ class Cluster:
         self.stop_apiserver(number=number)
         self.start_apiserver()
 
-    def request(self, method: str, path: str, **how: Any) -> Answer:  # noqa: ANN401 - as Api.request
+    def request(self, method: str, path: str, **how: Any) -> Answer:
         """As `Api.request`, the administrator's; another `token` makes it another's."""
         return self.api().request(method, path, **how)
 

@@ -121,7 +121,7 @@ class Generator:
         path = f"{OBSERVATIONS}/namespaces/{self.namespace}/observations"
         return self._need("GET", path)["items"]
 
-    def _need(self, method: str, path: str, **how: Any) -> dict[str, Any]:  # noqa: ANN401  as Api.need
+    def _need(self, method: str, path: str, **how: Any) -> dict[str, Any]:
         """As Api.need, but a server that has just started is asked again while it says 429."""
         answers: list[Answer] = []
 

@@ -27,7 +27,7 @@ def main(command: list[str]) -> int:
         if prctl is not None:
             prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
-    child = subprocess.Popen(  # noqa: S603 - the command is the test's own
+    child = subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
         preexec_fn=die_with_keeper,  # noqa: PLW1509 - this process has no second thread yet

@@ -44,7 +44,7 @@ def run(
     seconds: float = 60.0,
 ) -> str:
     """What the command wrote to standard output; raises CommandFailedError or TimeoutExpired."""
-    ended = subprocess.run(  # noqa: S603 - the command is the test's own
+    ended = subprocess.run(
         list(command),
         input=input,
         stdin=subprocess.DEVNULL if input is None else None,
@@ -73,7 +73,7 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> N
 def free_ports(count: int, *, chance: random.Random | None = None) -> list[int]:
     """Distinct loopback ports that nobody listens on at this moment."""
     candidates = list(PORTS)
-    (chance or random.Random()).shuffle(candidates)  # noqa: S311 - ports, not secrets
+    (chance or random.Random()).shuffle(candidates)
     free: list[int] = []
     for port in candidates:
         with socket.socket() as probe:
@@ -98,7 +98,7 @@ class Program:
     def __init__(self, command: Sequence[str], *, log: Path) -> None:
         self.log = log
         with log.open("ab") as output:
-            self._keeper = subprocess.Popen(  # noqa: S603 - the command is the test's own
+            self._keeper = subprocess.Popen(
                 [sys.executable, "-I", "-S", str(KEEPER), *command],
                 stdin=subprocess.PIPE,
                 stdout=output,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from tests.cluster.faults import FaultProxy
 
 SSA = "application/apply-patch+yaml"
-GONE = (http.client.HTTPException, OSError)
+GONE = (http.client.HTTPException, ConnectionError, ssl.SSLEOFError)
+"""How a client sees that its connection ended; silence until a timeout is something else."""
 
 
 def config_maps(namespace: str) -> str:

@@ -121,7 +121,6 @@ class Relay:
         ) as answer:
             exchange.status = answer.status
             if self._script.drops.take(exchange):
-                await answer.read()
                 exchange.fault = "dropped"
                 _abort(request)
                 raise HungUpError

@@ -61,7 +61,7 @@ def test_every_watch_is_cut_where_chance_will(
 ) -> None:
     for number in range(5):
         apply(proxied, namespace, f"map-{number}", filling="x" * 500)
-    chance, foretold = random.Random(7), random.Random(7)  # noqa: S311 - a schedule, no secret
+    chance, foretold = random.Random(7), random.Random(7)
     proxy.cut_every_watch_after(lambda: chance.randrange(3000))
 
     for _ in range(10):

@@ -93,7 +93,7 @@ def test_without_openssl_there_is_no_cluster(machine: Path) -> None:
 def test_two_processes_build_once(machine: Path) -> None:
     install(machine, SLOW_COMPILER)
     both = [
-        subprocess.Popen(  # noqa: S603 - a command of this file
+        subprocess.Popen(
             [sys.executable, "-c", ENSURES], cwd=TOP, stdout=subprocess.PIPE, text=True
         )
         for _ in range(2)

@@ -41,7 +41,7 @@ def is_gone(process: int) -> bool:
 def test_a_program_dies_with_a_process_that_is_killed(tmp_path: Path) -> None:
     log = tmp_path / "log"
     command = [SHELL, "-c", "echo $$; exec sleep 600"]
-    asker = subprocess.Popen(  # noqa: S603 - a command of this file
+    asker = subprocess.Popen(
         [sys.executable, "-c", STARTS_ONE_AND_HANGS, str(log), *command],
         cwd=TOP,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ def installed(cluster: Cluster) -> Cluster:
     return cluster
 
 
-def widgets(namespace: str, name: str = "widgets", **spec: object) -> dict[str, object]:
+def widgets(namespace: str, name: str = "widgets", **spec: Any) -> dict[str, Any]:
     return ingester(name, namespace, resource="widgets", group=GROUP, **spec)
 
 

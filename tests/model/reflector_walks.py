@@ -57,7 +57,7 @@ class Walk:
     """One schedule of changes and faults, drawn from a seed."""
 
     def __init__(self, seed: int, make: Make) -> None:
-        self.random = Random(seed)  # noqa: S311  a schedule, no secret
+        self.random = Random(seed)
         self.reached = Counter[str]()
         self.api = ModelApi(page_objects=3)
         self.reflector, self.store = make(EVENTS, self.random)

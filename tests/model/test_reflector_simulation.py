@@ -57,7 +57,7 @@ def test_whatever_happens_the_store_ends_as_the_server_and_every_notice_was_true
         except WrongError as error:
             pytest.fail(f"seed {seed}: {error}")
         reached += walk.reached
-    print("reached:", dict(sorted(reached.items())))  # noqa: T201  evidence for whoever reads
+    print("reached:", dict(sorted(reached.items())))
     short = {name: reached[name] for name, floor in FLOORS.items() if reached[name] < floor}
     assert not short
 
@@ -150,7 +150,7 @@ def test_a_reflector_with_a_defect_is_found_out(name: str) -> None:
         try:
             Walk(seed, MUTANTS[name]).run()
         except WrongError as error:
-            print(f"{name}: seed {seed}: {error}")  # noqa: T201  evidence for whoever reads
+            print(f"{name}: seed {seed}: {error}")
             return
     pytest.fail(f"{name} lived through {MUTANT_SEEDS} seeds")
 
@@ -159,7 +159,7 @@ def test_a_reflector_with_a_defect_is_found_out(name: str) -> None:
 def test_whatever_goes_wrong_all_the_time_there_are_at_most_20_failures_in_a_minute(
     fault: Fault,
 ) -> None:
-    reflector, _ = genuine(EVENTS, Random(7))  # noqa: S311  jitter, no secret
+    reflector, _ = genuine(EVENTS, Random(7))
     now_ns = failures = 0
     while now_ns < FIRST_MINUTE_NS:
         step = reflector.next(now_ns)

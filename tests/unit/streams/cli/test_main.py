@@ -50,7 +50,7 @@ def test_a_wrong_call_is_usage(arguments: list[str]) -> None:
 def test_nothing_heavy_is_imported_before_a_command_runs() -> None:
     program = f"import sys, streams.cli.main; print([it for it in {HEAVY} if it in sys.modules])"
 
-    imported = subprocess.run(  # noqa: S603  the program stands above
+    imported = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )
 

@@ -148,7 +148,7 @@ def test_the_namespace_given_goes_before_the_contexts(
     assert served.calls[0][0][0].namespace == "mine"
 
 
-def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path) -> None:
+def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path, served: Served) -> None:
     folder = written(tmp_path, "a", wrong=True)
     kubeconfig = tmp_path / "kubeconfig"
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -159,6 +159,7 @@ def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path) -> Non
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
+    assert served.calls == []
     assert ended.exit_code == 2
     assert ended.stdout == ""
     assert f"{folder}/wrong.yaml:6: error: spec.source: " in ended.stderr
@@ -279,7 +280,7 @@ def test_with_its_cluster_out_of_reach_it_lives_says_so_and_stops_when_told(tmp_
     (tmp_path / "kubeconfig").write_text(KUBECONFIG.format(port=closed))
     options = ["--kubeconfig", str(tmp_path / "kubeconfig"), "--listen", f"127.0.0.1:{port}"]
     command = [sys.executable, "-m", "streams", "run", "-f", str(written(tmp_path, "a")), *options]
-    with subprocess.Popen(  # noqa: S603  the command stands above
+    with subprocess.Popen(
         [*command, "--json-logs"], cwd=ROOT, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+README = (TOP / "README.md").read_text()
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.strip()
+]
+EXECUTED = [c for c in COMMANDS if c.startswith(".venv/bin/zen-streams") and " run " not in c]
+TESTS = re.findall(r"`(tests/[a-z_/]+\.py)`", README)
+
+
+def test_every_command_is_known() -> None:
+    # `make test` runs this test; `run` and `make cluster` are run by the tests under tests/cluster.
+    known = {"make setup", "make test", "make cluster", *EXECUTED}
+    running = [c for c in COMMANDS if c not in known]
+    assert running == [
+        ".venv/bin/zen-streams run -f deploy/examples --kubeconfig .cluster/kubeconfig"
+    ]
+
+
+@pytest.mark.parametrize("command", EXECUTED)
+def test_command(command: str) -> None:
+    done = subprocess.run(
+        shlex.split(command), cwd=TOP, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+    assert "error" not in done.stderr
+
+
+@pytest.mark.parametrize("target", [c for c in COMMANDS if c.startswith("make ")])
+def test_target(target: str) -> None:
+    command = [*shlex.split(target), "--dry-run"]
+    done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", TESTS)
+def test_promise_has_its_test(path: str) -> None:
+    assert (TOP / path).is_file()
