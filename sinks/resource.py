@@ -19,6 +19,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
+from pydantic_core import ErrorDetails
 
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _ATOMIC: JsonDict = {"x-kubernetes-map-type": "atomic", _PRESERVE: True}
@@ -51,7 +52,7 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Open = Annotated[dict[str, Any], InstanceOf(), WithJsonSchema({"type": "object"} | _ATOMIC)]
+Open = Annotated[InstanceOf[dict[str, Any]], WithJsonSchema({"type": "object"} | _ATOMIC)]
 
 
 class _Model(BaseModel):
@@ -177,8 +178,12 @@ def validated(body: Mapping[str, Any]) -> None:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path = ".".join(str(step) for step in first["loc"])
-        found = "nothing" if first["type"] == "missing" else repr(first["input"])
-        allowed = first["msg"].removeprefix("Value error, ")
-        raise InvalidObservationError(
-            path, found=found[:FOUND_CHARACTERS], allowed=allowed
-        ) from None
+        allowed = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        raise InvalidObservationError(path, found=_found(first), allowed=allowed) from None
+
+
+def _found(error: ErrorDetails) -> str:
+    if error["type"] == "missing":
+        return "nothing"
+    found: object = error["input"]
+    return "an object" if isinstance(found, Mapping) else repr(found)[:FOUND_CHARACTERS]

@@ -107,7 +107,14 @@ def manifests() -> list[Schema]:
 
 def render() -> str:
     """The definitions as YAML, a document each."""
-    return "".join(f"---\n{rendered(one)}" for one in manifests())
+    return "".join(files().values())
+
+
+def files() -> dict[str, str]:
+    """What stands in ``deploy/crds``, by the name of the file."""
+    return {
+        f"{one['spec']['names']['plural']}.yaml": f"---\n{rendered(one)}" for one in manifests()
+    }
 
 
 def rendered(definition: Mapping[str, Any]) -> str:
@@ -128,29 +135,7 @@ def _definition(
     kind: str, short_names: list[str], *, spec: type[BaseModel], columns: list[Schema]
 ) -> Schema:
     plural = f"{kind.lower()}s"
-    schema: Schema = {
-        "type": "object",
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": structural(spec.model_json_schema(by_alias=True)),
-            "status": _STATUS,
-        },
-    }
-    if kind == "Ingester":
-        schema["required"] = ["spec"]
-    versions: list[Schema] = [
-        {
-            "name": version,
-            "served": True,
-            "storage": version == VERSIONS[0],
-            "schema": {"openAPIV3Schema": schema},
-            "subresources": {"status": {}},
-            "additionalPrinterColumns": columns,
-        }
-        for version in VERSIONS
-    ]
+    schema = _schema(kind, spec)
     names = {
         "kind": kind,
         "listKind": f"{kind}List",
@@ -167,8 +152,35 @@ def _definition(
             "scope": "Namespaced",
             "names": names,
             "conversion": {"strategy": "None"},
-            "versions": versions,
+            "versions": [_version(name, schema, columns) for name in VERSIONS],
         },
+    }
+
+
+def _schema(kind: str, spec: type[BaseModel]) -> Schema:
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": structural(spec.model_json_schema(by_alias=True)),
+            "status": _STATUS,
+        },
+    }
+    if kind == "Ingester":
+        schema["required"] = ["spec"]
+    return schema
+
+
+def _version(name: str, schema: Schema, columns: list[Schema]) -> Schema:
+    return {
+        "name": name,
+        "served": True,
+        "storage": name == VERSIONS[0],
+        "schema": {"openAPIV3Schema": schema},
+        "subresources": {"status": {}},
+        "additionalPrinterColumns": columns,
     }
 
 

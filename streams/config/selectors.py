@@ -47,7 +47,7 @@ def check_label_selector(text: str) -> str:
 def _check_requirement(match: re.Match[str]) -> None:
     _check_key(match["absent"] or match["key"])
     if match["bound"] is not None and not re.fullmatch(r"-?[0-9]+", match["bound"]):
-        raise ValueError(f"a whole number after < or >; not {match['bound']!r}")
+        raise ValueError(f"a whole number after < or > in a label selector; not {match['bound']!r}")
     for value in (match["value"] or "", *(match["values"] or "").split(",")):
         _check_value(value.strip())
 

@@ -151,7 +151,7 @@ class _Builder:
             said = f"found the tag {tag}; text, numbers, true, false and null are allowed"
             self.document.problems.append(Problem(_line(event), said))
         if isinstance(event, yaml.ScalarEvent):
-            plain = event.implicit[0] or tag in _RESOLVED
+            plain = (tag is None and event.implicit[0]) or tag in _RESOLVED
             return scalar(event.value) if plain else event.value
         if isinstance(event, yaml.SequenceStartEvent):
             return self._sequence(location)

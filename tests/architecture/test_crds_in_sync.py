@@ -4,17 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from streams.config.crd import manifests, rendered
+from streams.config.crd import files, render
 
 FOLDER = Path(__file__).parents[2] / "deploy" / "crds"
-PLURALS = [one["spec"]["names"]["plural"] for one in manifests()]
+FILES = files()
 
 
-def test_there_is_a_file_for_each() -> None:
-    assert sorted(path.stem for path in FOLDER.iterdir()) == sorted(PLURALS)
+def test_there_is_a_file_for_each_and_they_are_what_is_printed() -> None:
+    assert sorted(path.name for path in FOLDER.iterdir()) == sorted(FILES)
+    assert "".join(FILES.values()) == render()
 
 
-@pytest.mark.parametrize("plural", PLURALS)
-def test_the_file_is_what_the_models_say(plural: str) -> None:
-    (definition,) = [one for one in manifests() if one["spec"]["names"]["plural"] == plural]
-    assert (FOLDER / f"{plural}.yaml").read_text() == rendered(definition)
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_is_what_the_models_say(name: str) -> None:
+    assert (FOLDER / name).read_text() == FILES[name]

@@ -48,10 +48,6 @@ class Script:
     stalled: Predicate | None = None
 
 
-class HungUpError(ConnectionResetError):
-    """The connection to the client ends here, whatever is missing; aiohttp's server closes it."""
-
-
 class Relay:
     """Answers every request with what the API server says, but for what the script says."""
 
@@ -67,7 +63,7 @@ class Relay:
         self._clock = clock
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """The whole of one exchange; raises HungUpError where the client gets no whole answer."""
+        """The whole of one exchange; the connection is closed where the answer is not whole."""
         query = dict(request.query)
         exchange = Exchange(
             method=request.method,
@@ -81,12 +77,9 @@ class Relay:
         self._open[id(exchange)] = (exchange, request)
         try:
             return await self._answer(request, exchange)
-        except HungUpError:
-            raise
-        except (aiohttp.ClientError, OSError) as failure:
+        except (aiohttp.ClientError, OSError):
             exchange.fault = "lost"
-            _abort(request)
-            raise HungUpError from failure
+            return _no_answer(request)
         except asyncio.CancelledError:  # the client went away
             exchange.fault = exchange.fault or "lost"
             raise
@@ -99,8 +92,7 @@ class Relay:
         watches = [pair for pair in self._open.values() if pair[0].kind == "watch"]
         for exchange, request in watches:
             exchange.fault = "cut"
-            if request.transport is not None:
-                request.transport.close()
+            _close(request)
         return len(watches)
 
     async def _answer(self, request: web.BaseRequest, exchange: Exchange) -> web.StreamResponse:
@@ -122,8 +114,7 @@ class Relay:
             exchange.status = answer.status
             if self._script.drops.take(exchange):
                 exchange.fault = "dropped"
-                _abort(request)
-                raise HungUpError
+                return _no_answer(request)
             return await self._pass_back(request, exchange, answer)
 
     async def _pass_back(
@@ -148,7 +139,8 @@ class Relay:
             await response.write(part)
             exchange.answer_bytes += len(part)
         exchange.fault = "cut"
-        raise HungUpError  # aiohttp closes in order: what was written still arrives
+        _close(request)
+        return response
 
     async def _passage(self, exchange: Exchange) -> None:
         while (held := self._script.stalled) is not None and held(exchange):
@@ -156,9 +148,17 @@ class Relay:
             await self.moved.wait()
 
 
-def _abort(request: web.BaseRequest) -> None:
+def _close(request: web.BaseRequest) -> None:
+    """End the connection once what was written has gone out; aiohttp adds nothing to it."""
+    if request.transport is not None:
+        request.transport.close()
+
+
+def _no_answer(request: web.BaseRequest) -> web.StreamResponse:
+    """Reset the connection; the answer that aiohttp asks for goes nowhere."""
     if request.transport is not None:
         request.transport.abort()
+    return web.Response()
 
 
 def _passed_on(headers: Mapping[str, str]) -> CIMultiDict[str]:

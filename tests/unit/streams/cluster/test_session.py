@@ -90,8 +90,8 @@ def test_no_cookie_is_kept_no_redirect_followed_no_environment_read(
 
 def test_reads_and_writes_have_a_bucket_each_and_watches_none(tmp_path: Path) -> None:
     async def main() -> None:
-        reads = Bucket(20, burst=1, clock=time.monotonic_ns)
-        writes = Bucket(20, burst=1, clock=time.monotonic_ns)
+        reads = Bucket(0.5, burst=1, clock=time.monotonic_ns)
+        writes = Bucket(0.5, burst=1, clock=time.monotonic_ns)
         async with (
             serving(_ok) as server,
             session(_access(tmp_path, server), reads=reads, writes=writes) as client,

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from streams.config.ingester import Ingester, Origin
+from streams.config.plan import Plan, plan, shadowed
+from tests.kit.acceptance import GVR, ingester
+
+
+def document(**spec: Any) -> Ingester:
+    return Ingester.model_validate(ingester(**spec))
+
+
+def test_a_minimal_document_has_the_defaults() -> None:
+    minimal = document()
+    minimal.stand_at(Origin("a.yaml", 3))
+
+    assert plan(minimal) == Plan(
+        namespace="default",
+        name="case",
+        source="deployments",
+        group="apps",
+        version="v1",
+        resource="deployments",
+        watch_namespace="",
+        label_selector="",
+        field_selector="",
+        resync_seconds=0,
+        on_delete="resolve",
+        capacity=1000,
+        capacity_bytes=64 * 1024 * 1024,
+        in_flight=64,
+        dedup_enabled=True,
+        dedup_fields=None,
+        ttl_seconds=604_800,
+        origin="a.yaml:3",
+    )
+
+
+def test_every_setting_arrives() -> None:
+    made = plan(
+        document(
+            informer={
+                "gvr": GVR,
+                "namespace": "a",
+                "labelSelector": "b=c",
+                "fieldSelector": "d=e",
+                "resyncPeriod": "1h30m",
+            },
+            onDelete="ignore",
+            buffer={"capacity": 5, "capacityBytes": "1Ki", "inFlight": 7},
+            deduplication={"enabled": False, "strategy": "key", "fields": ["f", "g"]},
+            ttl={"default": "2h"},
+        )
+    )
+
+    assert made.watch_namespace == "a"
+    assert made.label_selector == "b=c"
+    assert made.field_selector == "d=e"
+    assert made.resync_seconds == 5400
+    assert made.on_delete == "ignore"
+    assert (made.capacity, made.capacity_bytes, made.in_flight) == (5, 1024, 7)
+    assert (made.dedup_enabled, made.dedup_fields) == (False, ("f", "g"))
+    assert made.ttl_seconds == 7200
+
+
+@pytest.mark.parametrize(
+    ("ttl", "seconds"),
+    [("1ms", 60), ("60s", 60), ("61s", 61), ("30d", 2_592_000), ("366d", 31_536_000)],
+)
+def test_the_time_to_live_has_the_contracts_bounds(ttl: str, seconds: int) -> None:
+    assert plan(document(ttl={"default": ttl})).ttl_seconds == seconds
+
+
+def test_adaptive_uses_the_default() -> None:
+    assert plan(document(buffer={"inFlight": "adaptive"})).in_flight == 64
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"deduplication": {"enabled": False}},
+        {"dedup": {"enabled": False}},
+        {"processing": {"dedup": {"enabled": False}}},
+        {"deduplication": {"enabled": False}, "dedup": {"enabled": True}},
+    ],
+)
+def test_deduplication_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
+    assert plan(document(**spec)).dedup_enabled is False
+
+
+def test_what_loses_its_effect_is_told() -> None:
+    spec = document(
+        deduplication={"fields": ["a"]},
+        dedup={"enabled": False},
+        processing={"dedup": {"strategy": "key"}},
+    ).spec
+
+    assert list(shadowed(spec)) == [
+        (("spec", "dedup"), "ignored: spec.deduplication says it already"),
+        (("spec", "processing", "dedup"), "ignored: spec.deduplication says it already"),
+        (("spec", "deduplication", "fields"), "ignored: only strategy key compares by them alone"),
+    ]
+    assert list(shadowed(document(dedup={"strategy": "key"}).spec)) == [
+        (("spec", "dedup", "strategy"), "key without fields compares everything")
+    ]
+    assert list(shadowed(document(dedup={"strategy": "key", "fields": ["a"]}).spec)) == []
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [{"ingester": "webhook"}, {"informer": None}, {"informer": {}}, {"observe": "occurrence"}],
+)
+def test_what_cannot_run_has_no_plan(spec: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="default/case"):
+        plan(document(**spec))
