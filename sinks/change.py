@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum, auto
 
 import msgspec
@@ -20,6 +20,21 @@ from sinks.verdict import Verdict, verdict_of
 from sinks.writer import Answer, Writer
 
 Marks = Callable[[str, object], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What one request leaves on an event's timeline."""
+
+    status: int
+    waited_seconds: float
+    """How much of its time the request waited for the client's own limit (``--qps``, ``--write-qps``)."""
+
+    @classmethod
+    def of(cls, answer: Answer) -> Attempt:
+        """Note an answer."""
+        return cls(answer.status, answer.waited_seconds)
+
 
 CREATED = Outcome(Ending.STORED, operation="created")
 UPDATED = Outcome(Ending.STORED, operation="updated")
@@ -101,7 +116,7 @@ class Requests:
         if change is Change.REMOVE:
             return await self._remove(observation, mark)
         answer = await self._writer.read(observation.namespace, observation.name)
-        mark("read", answer.status)
+        mark("read", Attempt.of(answer))
         if verdict_of(answer) is Verdict.MISSING:
             return self._vanished(change, observation)
         if verdict_of(answer) is not Verdict.DONE:
@@ -152,7 +167,7 @@ class Requests:
 
     async def _remove(self, observation: Observation, mark: Marks) -> Outcome | Answer:
         answer = await self._writer.remove(observation.namespace, observation.name)
-        mark("write", answer.status)
+        mark("write", Attempt.of(answer))
         if verdict_of(answer) not in {Verdict.DONE, Verdict.MISSING}:
             return answer
         self._index.forget(observation.name)
@@ -172,7 +187,7 @@ class Requests:
         answer = await self._writer.apply(
             metadata["namespace"], metadata["name"], body=msgspec.json.encode(body)
         )
-        mark("write", answer.status)
+        mark("write", Attempt.of(answer))
         return answer
 
     def _after(self, observation: Observation, known: Known | None) -> Known:

@@ -134,11 +134,15 @@ class Generator:
             raise RefusedError(f"{method} {path}", answers[-1])
         return answers[-1].json()
 
-    def assert_widgets(self) -> None:
-        """Each widget has one Observation in its last state, each deleted one at most one, resolved."""
+    def assert_widgets(self, source: str = "") -> None:
+        """Each widget has one Observation in its last state, each deleted one at most one, resolved.
+
+        Of one source, where several watch the same.
+        """
         by_name: dict[str, list[dict[str, Any]]] = {}
         for one in self.observations():
-            if one["spec"]["resource"]["kind"] == "Widget":
+            told = one["spec"]["source"] if source else ""
+            if told == source and one["spec"]["resource"]["kind"] == "Widget":
                 by_name.setdefault(one["spec"]["resource"]["name"], []).append(one["spec"])
         for name, body in self.widgets.items():
             assert len(by_name.get(name, [])) == 1, f"{name}: {by_name.get(name)}"

@@ -95,6 +95,7 @@ def test_every_event_is_accounted_for(installed: Cluster, namespace: str, tmp_pa
         assert audited["patch", 200] == attempts["apply", 200]
         assert audited["patch", 201] == attempts["apply", 201]
         assert set(audited) <= {("patch", 200), ("patch", 201), ("get", 200)}
+        generator.assert_widgets("widgets")
         observations = generator.observations()
         by_source = Counter(one["spec"]["source"] for one in observations)
         # 20 in the selector at first, 10 of them left, 80 came in
@@ -125,8 +126,13 @@ def test_a_restart_writes_nothing(installed: Cluster, namespace: str, tmp_path: 
     documents = [
         widgets(namespace),
         ingester("maps", namespace, resource="configmaps"),
+        ingester("pods", namespace, resource="pods"),
         ingester("events", namespace, resource="events"),
     ]
+    container = {"name": "app", "image": "example.invalid/app"}
+    for n in range(4):
+        pod = {"metadata": {"name": f"pod{n}"}, "spec": {"containers": [container]}}
+        installed.api().need("POST", f"/api/v1/namespaces/{namespace}/pods", body=pod)
     with Product(tmp_path, documents, kubeconfig=installed.kubeconfig) as product:
         product.ready()
         product.quiet()
@@ -136,7 +142,7 @@ def test_a_restart_writes_nothing(installed: Cluster, namespace: str, tmp_path: 
             for o in generator.observations()
         }
         audited = requests_of_the_product(installed, namespace)
-        assert len(before) == 36
+        assert len(before) == 40
         product.start()
         product.ready()
         product.quiet()
@@ -147,6 +153,7 @@ def test_a_restart_writes_nothing(installed: Cluster, namespace: str, tmp_path: 
         assert after == before
         assert requests_of_the_product(installed, namespace) == audited
         assert product.outcomes("maps") == {"deduplicated": 5}
+        assert product.outcomes("pods") == {"deduplicated": 4}
 
 
 @pytest.mark.timeout(120)

@@ -1,0 +1,43 @@
+"""Doubles for the edges of a pipeline: a scripted API server behind the sink's own protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+
+from sinks.writer import Answer, UnansweredError
+
+OK = Answer(200, b'{"metadata":{}}')
+CREATED = Answer(201, b'{"metadata":{}}')
+UNANSWERED = Answer(0)
+"""Stands for an answer that never came."""
+
+
+class ScriptedWriter:
+    """Gives the scripted answers in order, then ``200``; remembers what was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = deque(answers)
+        self.asked: list[tuple[str, str]] = []
+        self.bodies: list[bytes] = []
+        self.gate: asyncio.Event | None = None
+        """Where set, every request waits for it."""
+
+    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+        self.bodies.append(body)
+        return await self._answer("apply", f"{namespace}/{name}")
+
+    async def read(self, namespace: str, name: str) -> Answer:
+        return await self._answer("read", f"{namespace}/{name}")
+
+    async def remove(self, namespace: str, name: str) -> Answer:
+        return await self._answer("remove", f"{namespace}/{name}")
+
+    async def _answer(self, verb: str, name: str) -> Answer:
+        self.asked.append((verb, name))
+        if self.gate is not None:
+            await self.gate.wait()
+        answer = self.answers.popleft() if self.answers else OK
+        if answer is UNANSWERED:
+            raise UnansweredError("the connection broke")
+        return answer
