@@ -74,7 +74,6 @@ def test_a_watch_from_before_a_compaction_is_told_410_in_the_stream(fresh_cluste
         body = {"metadata": {"name": name}, "involvedObject": {"namespace": "default"}}
         before = api.need("POST", events, body=body)["metadata"]["resourceVersion"]
     token = api.need("GET", f"{events}?limit=1")["metadata"]["continue"]
-    api.need("POST", config_maps("default"), body=config_map("after"))
 
     newest = fresh_cluster.compact()
 
