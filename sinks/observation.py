@@ -73,6 +73,11 @@ class ObservationSink:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # A task that was cancelled before its first step runs no finally.
+        never_begun, self._lanes = self._lanes, {}
+        for lane, _ in never_begun.values():
+            for delivery in lane:
+                delivery.settle(STOPPED)
 
     async def _run(self, name: str, lane: Lane) -> None:
         try:

@@ -18,8 +18,8 @@ from streams.config.source import GROUP
 from streams.config.tree import Document, Location, Value
 
 KIND = "Ingester"
-_LISTS = frozenset({"List", "IngesterList"})
-_OUTPUT = frozenset({"Observation", "ObservationList"})
+_LISTS = ("List", "IngesterList")
+_OUTPUT = ("Observation", "ObservationList")
 _GVR: Location = ("spec", "informer", "gvr")
 
 Fields = dict[str, Any]
@@ -82,9 +82,7 @@ class _Report:
         return Origin(self.file, self.document.line_of(place))
 
 
-def _ingesters(
-    value: Value, place: Location, report: _Report
-) -> Iterator[tuple[Location, dict[str, Any]]]:
+def _ingesters(value: Value, place: Location, report: _Report) -> Iterator[tuple[Location, Fields]]:
     """Find what may be an Ingester; say of everything else that it is passed over."""
     if value is None:
         return
@@ -92,12 +90,20 @@ def _ingesters(
         said = f"found {shown(value)}, allowed: a Kubernetes object"
         report.say(FindingKind.INVALID, place, said)
     elif value.get("kind") in _LISTS:
-        for index, entry in enumerate(cast("list[Value]", value.get("items") or ())):
-            yield from _ingesters(entry, (*place, "items", index), report)
+        yield from _entries(value.get("items", []), (*place, "items"), report)
     elif value.get("kind") == KIND:
         yield place, value
     else:
         _pass_over(value, (*place, "kind"), report)
+
+
+def _entries(entries: Value, place: Location, report: _Report) -> Iterator[tuple[Location, Fields]]:
+    if not isinstance(entries, list):
+        said = f"found {shown(entries)}, allowed: a list"
+        report.say(FindingKind.INVALID, place, said)
+        return
+    for index, entry in enumerate(entries):
+        yield from _ingesters(entry, (*place, index), report)
 
 
 def _pass_over(value: Fields, where: Location, report: _Report) -> None:

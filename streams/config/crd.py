@@ -1,12 +1,9 @@
-"""The CustomResourceDefinitions, made of the models: a pydantic schema is not structural, so it is mapped.
-
-Structural (apiextensions, KEP-1979) means: no references, no alternatives with null, one type for every value.
-"""
+"""The CustomResourceDefinitions of Ingesters and Observations, made of the models."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from pydantic import BaseModel
@@ -14,35 +11,8 @@ from pydantic import BaseModel
 from sinks.resource import ObservationSpec
 from streams.config.ingester import IngesterSpec
 from streams.config.source import GROUP, VERSIONS
+from streams.config.structural import Schema, structural
 
-Schema = dict[str, Any]
-
-_KEPT = frozenset(
-    {
-        "description",
-        "enum",
-        "format",
-        "maximum",
-        "minItems",
-        "minimum",
-        "nullable",
-        "pattern",
-        "required",
-        "type",
-    }
-)
-_MAPPED = frozenset(
-    {
-        "$defs",
-        "additionalProperties",
-        "const",
-        "default",
-        "exclusiveMinimum",
-        "items",
-        "properties",
-        "title",
-    }
-)
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _CONDITION = {
     "type": "object",
@@ -135,7 +105,6 @@ def _definition(
     kind: str, short_names: list[str], *, spec: type[BaseModel], columns: list[Schema]
 ) -> Schema:
     plural = f"{kind.lower()}s"
-    schema = _schema(kind, spec)
     names = {
         "kind": kind,
         "listKind": f"{kind}List",
@@ -143,6 +112,7 @@ def _definition(
         "singular": kind.lower(),
         "shortNames": short_names,
     }
+    schema = _schema(spec)
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -152,28 +122,13 @@ def _definition(
             "scope": "Namespaced",
             "names": names,
             "conversion": {"strategy": "None"},
-            "versions": [_version(name, schema, columns) for name in VERSIONS],
+            "versions": [_version(name, schema, columns=columns) for name in VERSIONS],
         },
     }
 
 
-def _schema(kind: str, spec: type[BaseModel]) -> Schema:
-    schema: Schema = {
-        "type": "object",
-        "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "spec": structural(spec.model_json_schema(by_alias=True)),
-            "status": _STATUS,
-        },
-    }
-    if kind == "Ingester":
-        schema["required"] = ["spec"]
-    return schema
-
-
-def _version(name: str, schema: Schema, columns: list[Schema]) -> Schema:
+def _version(name: str, schema: Schema, *, columns: list[Schema]) -> Schema:
+    """One served version; both have one schema, and the first is stored."""
     return {
         "name": name,
         "served": True,
@@ -184,53 +139,17 @@ def _version(name: str, schema: Schema, columns: list[Schema]) -> Schema:
     }
 
 
-def structural(schema: Schema) -> Schema:
-    """Map a pydantic schema to a structural one. Raises ``ValueError`` for what has no such form."""
-    return _mapped(schema, cast("Schema", schema.get("$defs", {})))
-
-
-def _mapped(schema: Schema, definitions: Schema) -> Schema:
-    schema = _resolved(schema, definitions)
-    result = {key: value for key, value in schema.items() if _is_kept(key)}
-    if "const" in schema:
-        result["enum"] = [schema["const"]]
-    if "exclusiveMinimum" in schema:  # a number to pydantic, a flag to OpenAPI 3.0
-        result |= {"minimum": schema["exclusiveMinimum"], "exclusiveMinimum": True}
-    if isinstance(schema.get("default"), bool | int | float | str):
-        result["default"] = schema["default"]
-    return result | _descended(schema, definitions)
-
-
-def _is_kept(key: str) -> bool:
-    if key in _KEPT or key.startswith("x-kubernetes-"):
-        return True
-    if key not in _MAPPED:
-        raise ValueError(f"{key} has no place in a structural schema")
-    return False
-
-
-def _descended(schema: Schema, definitions: Schema) -> Schema:
-    result: Schema = {}
-    if "properties" in schema:
-        result["properties"] = {
-            name: _mapped(inner, definitions) for name, inner in schema["properties"].items()
-        }
-    if "items" in schema:
-        result["items"] = _mapped(schema["items"], definitions)
-    values = schema.get("additionalProperties")
-    if isinstance(values, dict) and values and "x-kubernetes-preserve-unknown-fields" not in schema:
-        result["additionalProperties"] = _mapped(cast("Schema", values), definitions)
-    return result
-
-
-def _resolved(schema: Schema, definitions: Schema) -> Schema:
-    """Put what a schema refers to in its place, and take null out of its alternatives."""
-    rest = dict(schema)
-    options = [each for each in rest.pop("anyOf", []) if each.get("type") != "null"]
-    if len(options) > 1:
-        raise ValueError("alternatives have no place in a structural schema")
-    if "$ref" in rest:
-        options.append(definitions[str(rest.pop("$ref")).rpartition("/")[2]])
-    for option in options:
-        rest = _resolved(option, definitions) | rest
-    return rest
+def _schema(spec: type[BaseModel]) -> Schema:
+    inner = structural(spec.model_json_schema(by_alias=True))
+    schema: Schema = {
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "spec": inner,
+            "status": _STATUS,
+        },
+    }
+    # A spec that requires nothing may be left out, as in the contract.
+    return schema | ({"required": ["spec"]} if "required" in inner else {})

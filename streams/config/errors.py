@@ -26,7 +26,6 @@ _ALLOWED = {
     "string_pattern_mismatch": "text that matches {pattern}",
     "string_too_long": "at most {max_length} characters",
     "string_type": "text",
-    "too_short": "a list of at least {min_length}",
     "tuple_type": "a list",
     "value_error": "{error}",
 }
@@ -39,10 +38,18 @@ def judged(error: ErrorDetails) -> tuple[FindingKind, str]:
         return FindingKind.MISSING, "required, but missing"
     found: object = error["input"]
     said = _ALLOWED.get(kind)
-    allowed = error["msg"] if said is None else said.format(**error.get("ctx", {}))
+    allowed = error["msg"] if said is None else said.format(**_plain(error.get("ctx", {})))
     if kind == "string_type" and isinstance(found, bool | int | float):
         allowed += ", in quotes"
     return FindingKind.INVALID, f"found {shown(found)}, allowed: {allowed}"
+
+
+def _plain(context: Mapping[str, Any]) -> dict[str, Any]:
+    """The bounds of an error as a person writes them: 1, where a number's is 1.0."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in context.items()
+    }
 
 
 def shown(value: object) -> str:
@@ -53,9 +60,9 @@ def shown(value: object) -> str:
         return "a list" if cast("list[Any]", value) else "an empty list"
     if isinstance(value, str):
         return f'"{_brief(value)}"'
-    return {None: "null", True: "true", False: "false"}.get(cast("bool | None", value)) or _brief(
-        f"{value}"
-    )
+    if isinstance(value, bool) or value is None:
+        return "null" if value is None else str(value).lower()
+    return _brief(f"{value}")
 
 
 def _brief(text: str) -> str:

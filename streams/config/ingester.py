@@ -29,7 +29,7 @@ from streams.config.rules import (
 )
 from streams.config.source import Informer, IngesterKind, Logs, SourceEntry, Webhook
 from streams.config.unbuilt import Found, unbuilt
-from streams.config.values import DNS_LABEL, DNS_SUBDOMAIN, Many, Slug, Spec
+from streams.config.values import DNS_LABEL, DNS_SUBDOMAIN, Slug, Some, Spec
 
 _SOURCE_OR_SOURCES: JsonDict = {
     "rule": "has(self.sources) ? size(self.sources) > 0 : has(self.source) && has(self.ingester)",
@@ -53,7 +53,7 @@ class IngesterSpec(Spec):
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [_SOURCE_OR_SOURCES]})
 
-    sources: Annotated[Many[SourceEntry], Field(min_length=1)] | None = Field(
+    sources: Some[SourceEntry] | None = Field(
         default=None, description="Several sources in the place of source and ingester."
     )
     source: Slug | None = Field(
@@ -76,9 +76,7 @@ class IngesterSpec(Spec):
     informer: Informer | None = Field(default=None, description="Set for ingester informer.")
     webhook: Webhook | None = Field(default=None, description="Set for ingester webhook.")
     logs: Logs | None = Field(default=None, description="Set for ingester logs.")
-    destinations: Annotated[Many[Destination], Field(min_length=1)] = Field(
-        description="Where Observations go."
-    )
+    destinations: Some[Destination] = Field(description="Where Observations go.")
     deduplication: Deduplication | None = Field(
         default=None, description="When two events say the same."
     )

@@ -63,6 +63,13 @@ def matching(pattern: str, what: str, *, empty: bool = False) -> Callable[[str],
     return check
 
 
+def _some(entries: tuple[T, ...]) -> tuple[T, ...]:
+    # Not by min_length, which counts only the entries that are right.
+    if not entries:
+        raise ValueError("a list with at least one entry")
+    return entries
+
+
 def _duration(text: str) -> str:
     duration_seconds(text)
     return text
@@ -85,6 +92,14 @@ def _in_flight(value: object) -> int | Literal["adaptive"]:
 
 Many = Annotated[tuple[T, ...], Strict(strict=False)]
 """A list; frozen, so that specs can be compared and kept."""
+
+Some = Annotated[
+    tuple[T, ...],
+    Strict(strict=False),
+    AfterValidator(_some),
+    Field(json_schema_extra={"minItems": 1}),
+]
+"""A list that is not empty."""
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]

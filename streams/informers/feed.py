@@ -32,8 +32,9 @@ class Feed:
     Of one object nothing is told out of order: news of an object in doubt settles the doubt, and comes after it.
     """
 
-    def __init__(self, watched: Watched, *, random: Callable[[], float]) -> None:
+    def __init__(self, watched: Watched, *, random: Callable[[], float], since_ns: int = 0) -> None:
         self.watched = watched
+        self.since_ns = since_ns
         self.store = Store()
         self.reflector = Reflector(watched, self.store, random=random)
         self.subscriptions: tuple[Subscription, ...] = ()

@@ -46,7 +46,7 @@ class Informer:
         random: Callable[[], float],
     ) -> None:
         self.watched = watched
-        self._feed = Feed(watched, random=random)
+        self._feed = Feed(watched, random=random, since_ns=clock())
         self._reflector = self._feed.reflector
         self._collection = Collection(watched, reader)
         self._rereader = Rereader(self._feed, self._collection, clock=clock, random=random)
@@ -81,7 +81,7 @@ class Informer:
             on_close=on_close,
         )
         subscription.kind = self._collection.kind
-        subscription.resync_later(self._clock())
+        subscription.resync_later(self._clock(), since_ns=self._feed.since_ns)
         self._feed.subscriptions = (*self._feed.subscriptions, subscription)
         self._rereader.wake()
         return subscription

@@ -87,7 +87,7 @@ class Relisting:
         self._token = ""
 
     async def step(self) -> bool:
-        """Read one page; whether it was the last. Raises ``RereadError`` and ``ClusterError``."""
+        """Read one page; whether it was the last one needed. Raises ``RereadError`` and ``ClusterError``."""
         try:
             answer = await self._collection.page(self._query())
         except TooLargeAnswerError:
@@ -104,7 +104,14 @@ class Relisting:
         for raw in page.objects:
             await self._item(bytes(raw))
         self._token = page.token
-        return not page.token
+        return not (page.token and self._is_wanted())
+
+    def _is_wanted(self) -> bool:
+        return any(
+            need is not Need.MARKED or subscription.marks.due
+            for subscription, need in self._needs.items()
+            if not subscription.closed
+        )
 
     def _query(self) -> dict[str, str]:
         if self._token:

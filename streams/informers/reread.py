@@ -128,7 +128,7 @@ class Rereader:
             subscription.is_late = False
             subscription.synced.set()
         elif need is Need.RESYNC:
-            subscription.resync_later(self._clock())
+            subscription.resync_later(self._clock(), since_ns=self._feed.since_ns)
 
     async def _tell_gone(self, subscription: Subscription) -> None:
         """Tell of departures; where objects can leave the selector, one GET each tells how."""

@@ -125,10 +125,14 @@ class Subscription:
         """Look again: a hold may have opened."""
         self._wake()
 
-    def resync_later(self, now_ns: int) -> None:
-        """Begin a resync period, if the subscriber asked for any."""
-        if self._resync_ns > 0:
-            self.resync_at_ns = now_ns + self._resync_ns
+    def resync_later(self, now_ns: int, *, since_ns: int) -> None:
+        """Begin a resync period, if the subscriber asked for any.
+
+        All periods count from the informer's start, so that those that can share a list do.
+        """
+        period_ns = self._resync_ns
+        if period_ns > 0:
+            self.resync_at_ns = now_ns + period_ns - (now_ns - since_ns) % period_ns
 
     def close(self) -> None:
         """Tell nothing any more; the last subscriber stops the informer."""

@@ -122,6 +122,10 @@ class ModelApi:
         """Compact: no watch can be resumed from before now, and no list continued."""
         self.forgotten = self.version
         self.history.clear()
+        self.forget_tokens()
+
+    def forget_tokens(self) -> None:
+        """Let no list be continued."""
         self._tokens.clear()
 
     def list(self, query: Mapping[str, str]) -> tuple[int, bytes]:

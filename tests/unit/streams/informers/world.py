@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from operators.event import Change
+from operators.outcome import Hold
 from operators.room import Room
 from streams.informers.informer import Discover
 from streams.informers.manager import InformerManager, always
@@ -27,11 +28,19 @@ class Subscriber:
         self.room = Room(capacity, capacity_bytes=1 << 30)
         self.holds = False
         """Whether what is told stays in the room."""
+        self.refuses = False
+        """Whether the room, though not full, is too small for anything."""
+        self.hold: Hold | None = None
+        """What everything waits for, if anything."""
         self.spilled = 0
         self.subscription = world.manager.subscribe(watched, self._hear, room=self.room, **how)
 
     def _hear(self, notice: Notice) -> None:
-        if self.holds and not self.room.fits(1):
+        if self.hold is not None and self.hold.open:
+            self.spilled += 1
+            self.subscription.mark_dirty(notice.key, self.hold)
+            return
+        if self.refuses or (self.holds and not self.room.fits(1)):
             self.spilled += 1
             self.subscription.mark_dirty(notice.key)
             return
