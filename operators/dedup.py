@@ -18,9 +18,15 @@ from operators.observation import Observation
 from operators.outcome import Ending, Outcome
 from operators.stage import stage
 
-SAME = Outcome(Ending.DEDUPLICATED, "unchanged")
-TOLD = Outcome(Ending.DEDUPLICATED, "told", "the evidence has this Event with this count")
+UNCHANGED = "unchanged"
+TOLD = "told"
+"""The evidence has this Event with this count."""
 NOTHING_TO_RESOLVE = Outcome(Ending.FILTERED, "nothing to resolve")
+
+
+def duplicate(reason: str, name: str, known: Known) -> Outcome:
+    """The ending of an event that an Observation says already; it links to the event that created that."""
+    return Outcome(Ending.DEDUPLICATED, reason, observation=name, link=known.traceparent)
 
 
 class Dedup(BaseModel):
@@ -49,10 +55,13 @@ class Memory:
         if known is None or known.resolved or not self._enabled:
             return None
         if observation.tally is not None:
-            return TOLD if is_told(known, observation.tally) else None
+            told = is_told(known, observation.tally)
+            return duplicate(TOLD, observation.name, known) if told else None
         if known.fingerprint != observation.fingerprint:
             return None
-        return None if observation.resync and self._is_due(known) else SAME
+        if observation.resync and self._is_due(known):
+            return None
+        return duplicate(UNCHANGED, observation.name, known)
 
     def _is_due(self, known: Known) -> bool:
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Ending(StrEnum):
@@ -44,9 +45,8 @@ class Hold:
         """True as long as what they wait for has not come."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How one event ended.
+class Outcome(msgspec.Struct, frozen=True):
+    """How one event ended; a duplicate's is made for each, hence a struct (0.2 us, a dataclass 1.5 us).
 
     ``reason`` comes from a small set (it is a metric's label); ``detail`` is for people, and holds the
     text of an error, never the exception: exception, traceback, frame and ticket are a cycle that keeps
@@ -61,6 +61,10 @@ class Outcome:
     """What was done to the Observation: created, updated, resolved, deleted."""
     hold: Hold | None = None
     """Set where the event's subject is to be read again once the hold opens."""
+    observation: str = ""
+    """Of a duplicate: the name of the Observation that says it already."""
+    link: str = ""
+    """Of a duplicate: the trace (``traceparent``) of the event that created that Observation, if it was kept."""
 
 
 SPILLED = Outcome(Ending.COALESCED, "spilled", "no room: the subject is read again when there is")

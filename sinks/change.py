@@ -9,7 +9,7 @@ from enum import Enum, StrEnum, auto
 import msgspec
 
 from operators.clock import WallClock, timestamp
-from operators.dedup import NOTHING_TO_RESOLVE, TOLD
+from operators.dedup import NOTHING_TO_RESOLVE, TOLD, duplicate
 from operators.index import Index, Known
 from operators.kubernetes_event import is_told, with_tally
 from operators.observation import Observation, Tally
@@ -77,7 +77,7 @@ def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) ->
     if tally is None or known is None or known.evidence is None:
         return Change.STATE
     if is_told(known, tally) and not known.resolved:
-        return TOLD
+        return duplicate(TOLD, observation.name, known)
     newest = (tally.last_seen, tally.event) >= (known.last_seen, known.newest)
     return Change.STATE if newest else Change.EVIDENCE
 
