@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from contextlib import asynccontextmanager
 from importlib import import_module
 
 from prometheus_client import CollectorRegistry
@@ -27,7 +28,7 @@ from streams.informers.notice import Watched
 from streams.metrics import Metrics, ProcessReading
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
-from streams.runtime.running import RunningSource, Surroundings
+from streams.runtime.running import Listener, RunningSource, Surroundings
 from streams.runtime.settings import Settings, product_version
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,14 @@ CONTACT_LONGEST_SECONDS = 15.0
 class App:
     """A process at work: one session, one informer manager, one pipeline a source."""
 
-    def __init__(self, plans: Sequence[Plan], settings: Settings, *, session: Session) -> None:
+    def __init__(
+        self,
+        plans: Sequence[Plan],
+        settings: Settings,
+        *,
+        session: Session,
+        listeners: tuple[Listener, ...] = (),
+    ) -> None:
         self._settings = settings
         self._session = session
         self._contact = "no answer from the API server yet"
@@ -59,6 +67,7 @@ class App:
             clock=clock,
             now=utc_now,
             random=random.random,
+            listeners=listeners,
         )
         self.sources = [RunningSource(plan, around) for plan in plans]
 
@@ -153,10 +162,14 @@ class App:
             source.poke()
 
 
-async def work(plans: Sequence[Plan], settings: Settings) -> int:
-    """Run the product on the running loop until it is told to stop; the exit code."""
-    signals = Signals()
-    signals.install()
+@asynccontextmanager
+async def opened(
+    plans: Sequence[Plan], settings: Settings, *, listeners: tuple[Listener, ...] = ()
+) -> AsyncGenerator[tuple[App, Health]]:
+    """Connect an app to its cluster, and answer probes for it, as long as it is held; it does not run yet.
+
+    Raises ``ConfigurationError`` where no way to a cluster is configured, and ``ListenError``.
+    """
     access = Access.discover(settings.kubeconfig, context=settings.context)
     clock = time.monotonic_ns
     reads = Bucket(settings.qps, burst=settings.burst, clock=clock, on_slow=_slow("--qps"))
@@ -164,13 +177,21 @@ async def work(plans: Sequence[Plan], settings: Settings) -> int:
         settings.write_qps, burst=settings.write_burst, clock=clock, on_slow=_slow("--write-qps")
     )
     async with Session(access, reads=reads, writes=writes, user_agent=USER_AGENT) as session:
-        app = App(plans, settings, session=session)
+        app = App(plans, settings, session=session, listeners=listeners)
         health = app.health(reads=reads, writes=writes)
         await health.start()
         try:
-            return await app.run(signals)
+            yield app, health
         finally:
             await health.stop()
+
+
+async def work(plans: Sequence[Plan], settings: Settings) -> int:
+    """Run the product on the running loop until it is told to stop; the exit code."""
+    signals = Signals()
+    signals.install()
+    async with opened(plans, settings) as (app, _):
+        return await app.run(signals)
 
 
 def serve(plans: Sequence[Plan], settings: Settings) -> int:

@@ -37,6 +37,10 @@ REBUILD_FIRST_SECONDS = 1.0
 REBUILD_LONGEST_SECONDS = 15.0
 
 
+Listener = Callable[["RunningSource", Ticket], None]
+"""Told of every event of a source that ended, after the books; it must not raise."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What every source of a process shares."""
@@ -49,6 +53,7 @@ class Surroundings:
     now: WallClock
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    listeners: tuple[Listener, ...] = ()
 
 
 class RunningSource:
@@ -183,6 +188,8 @@ class RunningSource:
     def _tell(self, ticket: Ticket) -> None:
         self.timings.note(ticket)
         self._around.dead_letters.note(self.ingester, ticket)
+        for listener in self._around.listeners:
+            listener(self, ticket)
         if not self.books.ledger.in_flight:
             self._empty.set()
 

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, cast
+
+from operators.clock import utc_now
+from operators.outcome import Ending, Outcome
+from sinks.dead_letter import DeadLetters
+from sinks.holds import Holds
+from streams.cluster.observations import Observations, Stored
+from streams.config.load import load
+from streams.config.plan import plan
+from streams.informers.manager import InformerManager
+from streams.runtime.running import Listener, RunningSource, Surroundings
+from tests.kit.doubles import ScriptedWriter
+from tests.kit.model_api import ModelApi
+from tests.kit.model_client import ModelClient
+
+EXAMPLES = Path(__file__).parents[4] / "deploy" / "examples"
+
+
+class NoneStored(ScriptedWriter):
+    """A cluster without Observations, that takes all."""
+
+    async def own(self, label: str) -> AsyncIterator[Stored]:
+        del label
+        for stored in ():
+            yield stored
+
+
+def source(client: ModelClient, *listeners: Listener) -> RunningSource:
+    """The ConfigMaps of the model API server."""
+    around = Surroundings(
+        manager=InformerManager(
+            client, discover=client.discover, clock=time.monotonic_ns, random=random.random
+        ),
+        observations=cast("Observations", cast("Any", NoneStored())),
+        holds=Holds(time.monotonic_ns),
+        dead_letters=DeadLetters(now=utc_now),
+        clock=time.monotonic_ns,
+        now=utc_now,
+        random=random.random,
+        listeners=listeners,
+    )
+    loaded = load([EXAMPLES / "configmaps.yaml"], default_namespace="default")
+    return RunningSource(plan(loaded.ingesters[0]), around)
+
+
+def test_every_listener_is_told_of_an_ending_after_the_books() -> None:
+    heard: list[tuple[str, str, Outcome | None, int]] = []
+
+    async def scene() -> None:
+        told = asyncio.Event()
+
+        def listener(name: str) -> Listener:
+            return lambda one, ticket: heard.append(
+                (name, one.ingester, ticket.outcome, one.ledger.in_flight)
+            )
+
+        api = ModelApi()
+        api.put("c", **{"zen-streams/watch": "yes"})
+        running = source(
+            ModelClient(api),
+            listener("first"),
+            listener("second"),
+            lambda _one, _ticket: told.set(),
+        )
+        running.start()
+        await told.wait()
+        running.stop_intake()
+        await running.abandon()
+
+    asyncio.run(scene())
+    assert [(name, ingester, in_flight) for name, ingester, _, in_flight in heard] == [
+        ("first", "default/watched-configmaps", 0),
+        ("second", "default/watched-configmaps", 0),
+    ]
+    assert {outcome and outcome.ending for _, _, outcome, _ in heard} == {Ending.STORED}
