@@ -28,6 +28,8 @@ class Part:
     name: str
     module: str
     package: str
+    files: tuple[str, ...] = ()
+    """What it needs beside it at run time: paths inside its Go module, kept under their last names."""
 
     @property
     def version(self) -> str:
@@ -48,6 +50,10 @@ class Part:
         """Where the built program is kept, whether or not it is there yet."""
         return cache() / f"{self.name}-{self.version}" / self.name
 
+    def kept(self, path: str) -> Path:
+        """Where one of its `files` is kept, beside the program."""
+        return self.program.with_name(Path(path).name)
+
     @property
     def link_flags(self) -> str:
         """What the linker is told; without the stamps Kubernetes calls itself v0.0.0-master."""
@@ -63,6 +69,15 @@ class Part:
         return " ".join(["-s -w", *(f"-X {name}={text}" for name, text in stamps.items())])
 
 
+KWOK_STAGES = tuple(
+    f"kustomize/stage/{path}.yaml"
+    for path in (
+        *("node/fast/node-initialize", "node/heartbeat/node-heartbeat"),
+        *("pod/fast/pod-ready", "pod/fast/pod-complete", "pod/fast/pod-delete"),
+    )
+)
+"""How its nodes and pods live; without stages kwok ends at once."""
+
 PARTS = {
     part.name: part
     for part in (
@@ -70,11 +85,19 @@ PARTS = {
         Part("etcdctl", "etcd", "go.etcd.io/etcd/etcdctl/v3"),
         Part("kube-apiserver", "kubernetes", "k8s.io/kubernetes/cmd/kube-apiserver"),
         Part("kubectl", "kubernetes", "k8s.io/kubernetes/cmd/kubectl"),
+        Part(
+            "kube-controller-manager", "kubernetes", "k8s.io/kubernetes/cmd/kube-controller-manager"
+        ),
+        Part("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
+        Part("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES),
     )
 }
 
 CLUSTER = ("etcd", "etcdctl", "kube-apiserver", "kubectl")
 """What a cluster without controllers needs."""
+
+CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kwok")
+"""What it needs besides so that Deployments roll out and namespaces end."""
 
 
 class BuildFailedError(RuntimeError):
@@ -127,10 +150,19 @@ def _build(part: Part, *, say: Callable[[str], None]) -> None:
             environment={"CGO_ENABLED": "0"},
             seconds=BUILD_SECONDS,
         )
+        _keep_files(part, compiler=compiler)
     except (CommandFailedError, subprocess.TimeoutExpired) as failure:
         raise BuildFailedError(f"{part.name} {part.version} was not built: {failure}") from failure
     unfinished.replace(part.program)
     say(f"built {part.program}")
+
+
+def _keep_files(part: Part, *, compiler: str) -> None:
+    if part.files:
+        where = ["list", "-f", "{{.Module.Dir}}", part.package]
+        module = Path(run([compiler, *where], folder=part.folder).strip())
+        for path in part.files:
+            shutil.copyfile(module / path, part.kept(path))
 
 
 @contextmanager

@@ -18,6 +18,13 @@ echo "$PWD $CGO_ENABLED $*" >> "$(dirname "$0")/calls"
 sleep 0.5
 echo built > "$6"
 """
+# `list` is asked where the module is: here beside the compiler.
+COMPILER_WITH_A_MODULE = """#!/bin/sh
+case "$1" in
+list) dirname "$0" ;;
+*) echo built > "$6" ;;
+esac
+"""
 BROKEN_COMPILER = """#!/bin/sh
 echo "kubectl.go:1: no such package" >&2
 exit 1
@@ -53,7 +60,9 @@ def install(programs: Path, script: str) -> None:
 
 def test_versions_are_those_of_the_modules() -> None:
     assert PARTS["etcd"].version == PARTS["etcdctl"].version == "3.7.3"
-    assert PARTS["kube-apiserver"].version == PARTS["kubectl"].version == "1.37.2"
+    kubernetes = [part.version for part in PARTS.values() if part.module == "kubernetes"]
+    assert kubernetes == ["1.37.2"] * 4
+    assert PARTS["kwok"].version == "0.8.0"
 
 
 def test_kubernetes_is_stamped_with_its_version() -> None:
@@ -106,6 +115,19 @@ def test_two_processes_build_once(machine: Path) -> None:
     assert len(calls) == 1
     assert calls[0].startswith(f"{PARTS['kubectl'].folder} 0 build -trimpath -ldflags -s -w -X ")
     assert calls[0].endswith(" k8s.io/kubernetes/cmd/kubectl")
+
+
+def test_what_a_program_needs_beside_it_is_kept_with_it(machine: Path) -> None:
+    install(machine, COMPILER_WITH_A_MODULE)
+    kwok = PARTS["kwok"]
+    for path in kwok.files:
+        (machine / path).parent.mkdir(parents=True, exist_ok=True)
+        (machine / path).write_text(f"of {path}")
+
+    program = ensure(["kwok"], say=print)["kwok"]
+
+    assert [kwok.kept(path).read_text() for path in kwok.files] == [f"of {f}" for f in kwok.files]
+    assert {kwok.kept(path).parent for path in kwok.files} == {program.parent}
 
 
 def test_a_build_that_fails_says_why_and_leaves_nothing(machine: Path) -> None:
