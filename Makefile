@@ -40,8 +40,8 @@ $(READY): requirements-dev.txt pyproject.toml $(UV)
 
 lock: $(UV) ## Make requirements*.txt anew from pyproject.toml; LATEST=1 takes the newest versions.
 	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements.txt pyproject.toml
-	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements-dev.txt --group dev pyproject.toml \
-		--constraints requirements.txt
+	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements-dev.txt --group dev --extra demo \
+		pyproject.toml --constraints requirements.txt
 	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements-uv.txt --group uv
 
 fmt: $(READY) ## Format the code, and repair what the linter can.
