@@ -6,6 +6,7 @@ other, so at most one of them is undecided at any moment.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict, NonNegativeFloat
@@ -41,11 +42,19 @@ class Dedup(BaseModel):
 class Memory:
     """Decides by what is known whether an Observation has anything new to say."""
 
-    def __init__(self, spec: Dedup, index: Index, *, now: WallClock) -> None:
+    def __init__(
+        self,
+        spec: Dedup,
+        index: Index,
+        *,
+        now: WallClock,
+        wanted: Callable[[Observation], bool] = lambda _: True,
+    ) -> None:
         self._enabled = spec.enabled
         self._window = timedelta(seconds=spec.window_seconds)
         self._index = index
         self._now = now
+        self._wanted = wanted
 
     def verdict(self, observation: Observation) -> Outcome | None:
         """How the event ends here, or ``None`` if it has something new to say."""
@@ -59,7 +68,7 @@ class Memory:
             return duplicate(TOLD, observation.name, known) if told else None
         if known.fingerprint != observation.fingerprint:
             return None
-        if observation.resync and self._is_due(known):
+        if (observation.resync and self._is_due(known)) or not self._wanted(observation):
             return None
         return duplicate(UNCHANGED, observation.name, known)
 
@@ -72,10 +81,18 @@ class Memory:
 
 
 def dedup(
-    spec: Dedup, index: Index, *, now: WallClock
+    spec: Dedup,
+    index: Index,
+    *,
+    now: WallClock,
+    wanted: Callable[[Observation], bool] = lambda _: True,
 ) -> Operator[Delivery[Observation], Delivery[Observation]]:
-    """End what the cluster already knows: unchanged subjects, told Events, departures with nothing to resolve."""
-    memory = Memory(spec, index, now=now)
+    """End what the cluster already knows: unchanged subjects, told Events, departures with nothing to resolve.
+
+    Before a filter it must not end an unchanged state that the filter wants no longer, as after a start with another
+    filter: ``wanted`` is that filter's say. What it is against passes, and the filter has it resolved.
+    """
+    memory = Memory(spec, index, now=now, wanted=wanted)
 
     def decide(observation: Observation) -> Observation | Outcome:
         return memory.verdict(observation) or observation

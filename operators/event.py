@@ -34,6 +34,8 @@ class Departure(StrEnum):
     DELETED = "deleted"
     LEFT_SELECTOR = "left_selector"
     """It lives on, but the source's selector no longer matches it."""
+    UNWANTED = "unwanted"
+    """It lives on, but the filter does not want it as it is now."""
 
 
 class UndecodableError(ValueError):

@@ -45,6 +45,11 @@ class Index:
         """What is known of an Observation, if it exists."""
         return self._known.get(name)
 
+    def is_open(self, name: str) -> bool:
+        """Whether an Observation exists and is unresolved."""
+        known = self._known.get(name)
+        return known is not None and not known.resolved
+
     def put(self, name: str, known: Known) -> None:
         """Remember what the API server confirmed."""
         self._known[name] = known

@@ -15,7 +15,7 @@ from operators.fingerprint import HEX_CHARACTERS
 from operators.identity import digest, observation_name
 from operators.index import Known
 from operators.observation import Observation, Subject, Tally
-from operators.severity import snake_case
+from operators.severity import priority_of, snake_case
 from operators.title import clipped
 
 EVIDENCE_NAMES = 64
@@ -51,13 +51,15 @@ def observe_kubernetes_event(
         _text(involved, "namespace"),
         _text(involved, "name"),
     )
+    severity = _severity(kind, reason)
     message = _text(body, "message") or _text(body, "note")
     return Observation(
         name=observation_name(source, identity),
         namespace=event.namespace or ingester[0],
         source=source,
         category="performance" if reason in _PERFORMANCE else "operations",
-        severity=_severity(kind, reason),
+        severity=severity,
+        priority=priority_of(None, severity=severity),
         event_type=snake_case(reason),
         title=clipped(f"{reason} {subject.kind} {subject.name}: {message}"),
         subject=subject,

@@ -18,6 +18,7 @@ from operators.severity import (
     DEFAULT_CATEGORY,
     DEFAULT_EVENT_TYPE,
     DEFAULT_SEVERITY,
+    priority_of,
     severity_of,
 )
 from operators.stage import DETAIL_CHARACTERS, stage
@@ -122,6 +123,7 @@ def _state(spec: Normalise, event: RawEvent) -> Observation:
         raise UndecodableError("an object without metadata.name")
     observation = _blank(spec, event)
     observation.severity = _severity(body)
+    observation.priority = priority_of(body.get("priority"), severity=observation.severity)
     observation.title = title_of(observation.subject, body)
     normalised = {
         "source": spec.source,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from operators.event import Body, Departure
+from operators.severity import DEFAULT_PRIORITY
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +46,19 @@ class Observation:
     event_type: str
     title: str
     subject: Subject
+    priority: float = DEFAULT_PRIORITY
+    """0 to 1: the event's own, else its severity's."""
     fingerprint: str = ""
     details: Body | None = None
     gone: Departure | None = None
+    unwanted_by: str = ""
+    """The filter's rule, where that is why it is gone."""
     resync: bool = False
     """Whether it was read again on purpose; unchanged, it may only refresh when it was last seen."""
     tally: Tally | None = None
     """Set for Kubernetes Events, which are neither a subject's state nor a single occurrence."""
+
+    @property
+    def is_state(self) -> bool:
+        """Whether it tells how a subject is, in the place of what it told before."""
+        return self.tally is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 _LEVELS = {
     "CRITICAL": "critical",
@@ -18,6 +19,13 @@ _LEVELS = {
     "INFORMATIONAL": "low",
     "INFO": "info",
 }
+Level = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"]
+"""Severities as a document names them; what no tool's level translates to is ``info``, the document's UNKNOWN."""
+
+_RANKS = {"critical": 5, "high": 4, "medium": 3, "low": 2}
+_PRIORITIES = {"critical": 0.9, "high": 0.7, "medium": 0.5, "low": 0.2}
+"""Within zen-watcher's bands (from 0.9, 0.7, 0.4, 0.2), medium being its priority of what says nothing."""
+DEFAULT_PRIORITY = 0.5
 DEFAULT_SEVERITY = "medium"
 DEFAULT_CATEGORY = "security"
 DEFAULT_EVENT_TYPE = "custom_event"
@@ -29,6 +37,18 @@ _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 def severity_of(word: str) -> str:
     """Translate any tool's level, in any case; what is unknown is ``info``."""
     return _LEVELS.get(word.upper(), "info")
+
+
+def rank(severity: str) -> int:
+    """Order severities and levels, 5 for critical to 1 for whatever is none of the four."""
+    return _RANKS.get(severity.lower(), 1)
+
+
+def priority_of(own: object, *, severity: str) -> float:
+    """An event's own priority, if that is a number from 0 to 1, else its severity's."""
+    if isinstance(own, (int, float)) and not isinstance(own, bool) and 0 <= own <= 1:
+        return float(own)
+    return _PRIORITIES.get(severity, 0.0)
 
 
 def event_type_of(text: str) -> str:

@@ -26,10 +26,23 @@ def failure(stage: str, error: Exception) -> Outcome:
     return Outcome(Ending.FAILED, stage, text, type(error).__name__)
 
 
-def stage(name: str, decide: Decide[T, U]) -> Operator[Delivery[T], Delivery[U]]:
+def ending_alone(verdict: object) -> object:
+    """What a mark says of a verdict: the outcome of what ends, nothing of what goes on."""
+    return verdict if isinstance(verdict, Outcome) else None
+
+
+def stage(
+    name: str, decide: Decide[T, U], *, note: Callable[[U | Outcome], object] = ending_alone
+) -> Operator[Delivery[T], Delivery[U]]:
     """Lift a decision into an operator: a value goes on, an ``Outcome`` ends the event.
 
-    A decision that raises fails its event, never the stream.
+    ::
+
+        --1---2---3-->          decide = lambda n: Outcome(Ending.FILTERED) if n == 2 else n * 10
+        stage("tens", decide)
+        --10------30->          2 ends filtered
+
+    ``note`` makes of a verdict what the mark says. A decision that raises fails its event, never the stream.
     """
 
     def operator(source: Observable[Delivery[T]]) -> Observable[Delivery[U]]:
@@ -42,13 +55,13 @@ def stage(name: str, decide: Decide[T, U]) -> Operator[Delivery[T], Delivery[U]]
                 ticket = delivery.ticket
                 try:
                     verdict = decide(delivery.value)
-                except Exception as error:  # noqa: BLE001  one poison event must not end the stream
-                    verdict = failure(name, error)
+                    detail = note(verdict)
+                except Exception as error:  # noqa: BLE001  one poison event ends no stream
+                    verdict = detail = failure(name, error)
+                ticket.mark(name, detail)
                 if isinstance(verdict, Outcome):
-                    ticket.mark(name, verdict)
                     ticket.settle(verdict)
                 else:
-                    ticket.mark(name)
                     emit(delivery.carry(verdict))
 
             return source.subscribe(

@@ -72,7 +72,8 @@ def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) ->
     if observation.gone is not None:
         if known is None or known.resolved:
             return NOTHING_TO_RESOLVE
-        return Change.REMOVE if when_gone is WhenGone.DELETE else Change.RESOLVE
+        removes = when_gone is WhenGone.DELETE and not observation.unwanted_by
+        return Change.REMOVE if removes else Change.RESOLVE
     tally = observation.tally
     if tally is None or known is None or known.evidence is None:
         return Change.STATE
@@ -142,7 +143,8 @@ class Requests:
     async def _resolve(
         self, observation: Observation, read: Answer, mark: Marks
     ) -> Outcome | Answer:
-        reason = observation.gone.value if observation.gone is not None else ""
+        gone, unwanted_by = observation.gone, observation.unwanted_by
+        reason = unwanted_by or (gone.value if gone is not None else "")
         body = amended(read.body, {"resolvedAt": self.stamp(), "resolvedReason": reason})
         answer = await self._apply(body, mark)
         if verdict_of(answer) is not Verdict.DONE:
@@ -150,7 +152,9 @@ class Requests:
         known = self._index.get(observation.name)
         if known is not None:
             known.resolved = True
-        return RESOLVED
+        return (
+            Outcome(Ending.STORED, unwanted_by, operation="resolved") if unwanted_by else RESOLVED
+        )
 
     async def _count(self, observation: Observation, read: Answer, mark: Marks) -> Outcome | Answer:
         known = self._index.get(observation.name)

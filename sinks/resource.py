@@ -104,7 +104,10 @@ class ObservationSpec(_Model):
     first_seen: Moment | None = Field(default=None, description="When it was first written.")
     last_seen: Moment | None = Field(default=None, description="When it was last seen.")
     resolved_at: Moment | None = Field(default=None, description="When its subject was gone.")
-    resolved_reason: str | None = Field(default=None, description="deleted or left_selector.")
+    resolved_reason: str | None = Field(
+        default=None,
+        description="deleted, left_selector, or the filter's rule that no longer wants it.",
+    )
     resource: Reference | None = Field(default=None, description="The object it is about.")
     resources: list[Reference] | None = Field(default=None, description="Objects it is about.")
     raw: Open | None = Field(default=None, description="The event as it came.")

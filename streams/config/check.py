@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from streams.config.errors import judged, shown
 from streams.config.findings import Finding, FindingKind, Severity, path_of
 from streams.config.ingester import Ingester, Origin
-from streams.config.plan import shadowed
 from streams.config.schema import known_fields
 from streams.config.source import GROUP
+from streams.config.spellings import shadowed
 from streams.config.tree import Document, Location, Value
 
 KIND = "Ingester"

@@ -8,8 +8,9 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
+from operators.severity import Level
 from streams.config.source import GROUP
-from streams.config.values import Domain, EventType, Fraction, Level, Many, Open, Slug, Spec
+from streams.config.values import Domain, EventType, Fraction, Many, Open, Slug, Spec
 
 _NEEDS_A_NAME: JsonDict = {
     "rule": "self.type != 'crd' || has(self.gvr) || (has(self.value) && size(self.value) > 0)",

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from streams.config.findings import path_of
+from operators.filter import Filter
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer
-from streams.config.rules import Deduplication
-from streams.config.tree import Location
+from streams.config.rules import Filters
+from streams.config.spellings import KEY, deduplication_of, filters_of, order_of
 from streams.config.units import duration_seconds, quantity_bytes
-from streams.config.values import ADAPTIVE
+from streams.config.values import ADAPTIVE, Order
 
 DEFAULT_TTL_SECONDS = 604_800
 TTL_SECONDS = (60, 31_536_000)
 """zen-watcher's default and bounds."""
-KEY = "key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,8 @@ class Plan:
     dedup_enabled: bool
     dedup_fields: tuple[str, ...] | None
     """The fields of strategy ``key``; ``None`` for the whole fingerprint."""
+    filter: Filter
+    order: Order
     ttl_seconds: int
     origin: str
 
@@ -69,36 +69,16 @@ def plan(ingester: Ingester) -> Plan:
         in_flight=in_flight,
         dedup_enabled=dedup.enabled,
         dedup_fields=dedup.fields if dedup.strategy == KEY and dedup.fields else None,
+        filter=_filter(filters_of(spec)),
+        order=order_of(spec),
         ttl_seconds=_ttl_seconds(spec),
         origin=str(ingester.origin or ""),
     )
 
 
-def deduplication_of(spec: IngesterSpec) -> Deduplication:
-    """The deduplication by whichever spelling it was given; the contract's own goes first."""
-    return next((each for _, each in _spelled(spec)), Deduplication())
-
-
-def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
-    """What something else in the same spec takes the effect from: where it stands, and why."""
-    spellings = _spelled(spec)
-    for location, _ in spellings[1:]:
-        yield location, f"ignored: {path_of(spellings[0][0])} says it already"
-    for location, dedup in spellings[:1]:
-        if dedup.fields and dedup.strategy != KEY:
-            yield (*location, "fields"), f"ignored: only strategy {KEY} compares by them alone"
-        if dedup.strategy == KEY and not dedup.fields:
-            yield (*location, "strategy"), f"{KEY} without fields compares everything"
-
-
-def _spelled(spec: IngesterSpec) -> list[tuple[Location, Deduplication]]:
-    processing = spec.processing.dedup if spec.processing is not None else None
-    spellings: tuple[tuple[Location, Deduplication | None], ...] = (
-        (("spec", "deduplication"), spec.deduplication),
-        (("spec", "dedup"), spec.dedup),
-        (("spec", "processing", "dedup"), processing),
-    )
-    return [(location, given) for location, given in spellings if given is not None]
+def _filter(filters: Filters) -> Filter:
+    """The rules that are built; the expression has no effect yet."""
+    return Filter.model_validate(filters.model_dump(exclude={"expression"}))
 
 
 def _ttl_seconds(spec: IngesterSpec) -> int:

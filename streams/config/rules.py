@@ -9,9 +9,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from operators.severity import Level
 from streams.config.destination import FieldMapping
 from streams.config.limits import Thresholds
-from streams.config.values import Fraction, Level, Many, Order, Spec, Window
+from streams.config.values import Fraction, Many, Order, Spec, Window
 
 ONE_YEAR_SECONDS = 31_536_000
 

@@ -78,12 +78,11 @@ UNBUILT = (
         Unbuilt(f"{spelling}.strategy", _one_of("hybrid"), instead="fingerprint is used")
         for spelling in ("deduplication", "dedup", "processing.dedup")
     ),
-    Unbuilt("filters"),
-    Unbuilt("filter"),
-    Unbuilt("processing.filter"),
-    Unbuilt("processing.order"),
-    Unbuilt("processing.optimization"),
-    Unbuilt("optimization"),
+    Unbuilt("filters.expression"),
+    Unbuilt("filter.expression"),
+    Unbuilt("processing.filter.expression"),
+    Unbuilt("optimization.processing"),
+    Unbuilt("optimization.thresholds"),
     Unbuilt("normalization"),
     Unbuilt("observationTemplate"),
     Unbuilt("throttle"),

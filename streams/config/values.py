@@ -105,7 +105,6 @@ Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
 Window = Annotated[str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h)$")]
 Age = Annotated[str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h|d)$")]
-Level = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"]
 Domain = Literal["security", "operations", "performance", "cost", "compliance", "custom"]
 Order = Literal["filter_first", "dedup_first"]
 

@@ -10,8 +10,9 @@ from operators.backpressure import backpressure
 from operators.buffer import Buffer, bounded_buffer
 from operators.clock import Clock, WallClock
 from operators.dedup import Dedup, dedup
-from operators.delivery import Delivery, Ledger, Settled, deliver
+from operators.delivery import Delivery, Ledger, Operator, Settled, deliver
 from operators.event import RawEvent
+from operators.filter import Filter, Rules, keep
 from operators.index import Index
 from operators.normalise import Normalise, normalise
 from operators.observation import Observation
@@ -19,6 +20,9 @@ from operators.room import Credits, Room
 from sinks.change import WhenGone
 from sinks.sink import Sink, write_to
 from streams.config.plan import Plan
+from streams.config.spellings import DEDUP_FIRST
+
+Decision = Operator[Delivery[Observation], Delivery[Observation]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +31,9 @@ class Specs:
 
     buffer: Buffer
     normalise: Normalise
+    filter: Filter
     dedup: Dedup
+    dedup_first: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +62,29 @@ def compose(
     now: WallClock,
     tell: Settled,
 ) -> Observable[Delivery[Observation]]:
-    """Join a source to a sink: what holds, then what decides.
-
-    Two pipes, because one types seven operators at most: the throttle's place is before ``normalise``, the filter's
-    on either side of ``dedup``, by ``processing.order``.
-    """
+    """Join a source to a sink: what holds, then what decides. Two pipes, because one types seven operators at most."""
+    first, second = _decisions(specs, books.index, now=now)
     return source.pipe(
         deliver(books.ledger, clock=clock, tell=tell),
         bounded_buffer(books.room, books.credits, when_full=specs.buffer.when_full),
         backpressure(books.credits),
     ).pipe(
         normalise(specs.normalise),
-        dedup(specs.dedup, books.index, now=now),
+        first,
+        second,
         write_to(sink),
     )
+
+
+def _decisions(specs: Specs, index: Index, *, now: WallClock) -> tuple[Decision, Decision]:
+    """Filter and deduplication in the order of the document.
+
+    For subjects the order is only one of marks: an open Observation that the filter is against is resolved either way.
+    """
+    wanted = keep(specs.filter, index)
+    if specs.dedup_first:
+        return dedup(specs.dedup, index, now=now, wanted=Rules(specs.filter).want), wanted
+    return wanted, dedup(specs.dedup, index, now=now)
 
 
 def specs_of(plan: Plan) -> Specs:
@@ -87,5 +102,7 @@ def specs_of(plan: Plan) -> Specs:
             fields=plan.dedup_fields,
             ignore_departures=plan.on_delete == WhenGone.IGNORE,
         ),
+        filter=plan.filter,
         dedup=Dedup(enabled=plan.dedup_enabled),
+        dedup_first=plan.order == DEDUP_FIRST,
     )

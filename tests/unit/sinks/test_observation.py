@@ -84,6 +84,7 @@ def observation(
     namespace: str = "n",
     fingerprint: str = "f",
     gone: Departure | None = None,
+    unwanted_by: str = "",
     tally: Tally | None = None,
 ) -> Observation:
     return Observation(
@@ -98,6 +99,7 @@ def observation(
         fingerprint=fingerprint,
         details={"a": 1},
         gone=gone,
+        unwanted_by=unwanted_by,
         tally=tally,
     )
 
@@ -131,6 +133,23 @@ def test_resolving_reads_writes_the_whole_and_reads_again_after_a_conflict() -> 
         assert sent["spec"]["source"] == "s"
         again = await world.end(observation(gone=Departure.DELETED))
         assert (again.ending, again.reason) == (Ending.FILTERED, "nothing to resolve")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("when_gone", WhenGone)
+def test_what_a_filter_wants_no_longer_is_resolved_by_the_rules_name(when_gone: WhenGone) -> None:
+    async def main() -> None:
+        world = World(Answer(200, STORED_ONE), OK, when_gone=when_gone)
+        world.index.put("x", known())
+        unwanted = observation(gone=Departure.UNWANTED, unwanted_by="minSeverity HIGH")
+
+        assert await world.end(unwanted) == Outcome(
+            Ending.STORED, "minSeverity HIGH", operation="resolved"
+        )
+        sent = msgspec.json.decode(world.writer.bodies[-1])["spec"]
+        assert sent["resolvedReason"] == "minSeverity HIGH"
+        assert not world.index.is_open("x")
 
     asyncio.run(main())
 

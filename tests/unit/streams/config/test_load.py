@@ -245,11 +245,11 @@ def test_an_error_says_where_what_and_what_else(old: str, new: str, line: int, s
 
 
 def test_a_field_without_effect_is_a_warning() -> None:
-    found = loaded(GOOD + "  filters:\n    minSeverity: HIGH\n  dedup: {}\n  deduplication: {}\n")
+    found = loaded(GOOD + "  filters:\n    expression: is_high\n  dedup: {}\n  deduplication: {}\n")
 
     assert len(found.ingesters) == 1
     assert [str(finding) for finding in found.findings] == [
-        "a.yaml:13: warning: spec.filters: accepted, but has no effect in this version",
+        "a.yaml:14: warning: spec.filters.expression: accepted, but has no effect in this version",
         "a.yaml:15: warning: spec.dedup: ignored: spec.deduplication says it already",
     ]
     assert [finding.kind for finding in found.findings] == [

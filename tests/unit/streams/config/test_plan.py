@@ -3,10 +3,14 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from pydantic.alias_generators import to_snake
 
+from operators.filter import Filter
 from streams.config.ingester import Ingester, Origin
-from streams.config.plan import Plan, plan, shadowed
+from streams.config.plan import Plan, plan
+from streams.config.rules import Filters
 from tests.kit.acceptance import GVR, ingester
+from tests.kit.whole_ingester import FILTERS
 
 
 def document(**spec: Any) -> Ingester:
@@ -34,6 +38,8 @@ def test_a_minimal_document_has_the_defaults() -> None:
         in_flight=64,
         dedup_enabled=True,
         dedup_fields=None,
+        filter=Filter(),
+        order="filter_first",
         ttl_seconds=604_800,
         origin="a.yaml:3",
     )
@@ -52,6 +58,8 @@ def test_every_setting_arrives() -> None:
             onDelete="ignore",
             buffer={"capacity": 5, "capacityBytes": "1Ki", "inFlight": 7},
             deduplication={"enabled": False, "strategy": "key", "fields": ["f", "g"]},
+            filters=FILTERS,
+            processing={"order": "dedup_first"},
             ttl={"default": "2h"},
         )
     )
@@ -63,7 +71,17 @@ def test_every_setting_arrives() -> None:
     assert made.on_delete == "ignore"
     assert (made.capacity, made.capacity_bytes, made.in_flight) == (5, 1024, 7)
     assert (made.dedup_enabled, made.dedup_fields) == (False, ("f", "g"))
+    assert made.filter == Filter.model_validate(
+        {to_snake(name): value for name, value in FILTERS.items() if name != "expression"}
+    )
+    assert made.order == "dedup_first"
     assert made.ttl_seconds == 7200
+
+
+def test_the_filter_knows_every_field_of_the_document_but_the_expression() -> None:
+    assert {*Filters.model_fields} - {*Filter.model_fields} == {"expression"}
+    assert {*Filter.model_fields} < {*Filters.model_fields}
+    assert {to_snake(name) for name in FILTERS} == {*Filters.model_fields}
 
 
 @pytest.mark.parametrize(
@@ -76,37 +94,6 @@ def test_the_time_to_live_has_the_contracts_bounds(ttl: str, seconds: int) -> No
 
 def test_adaptive_uses_the_default() -> None:
     assert plan(document(buffer={"inFlight": "adaptive"})).in_flight == 64
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [
-        {"deduplication": {"enabled": False}},
-        {"dedup": {"enabled": False}},
-        {"processing": {"dedup": {"enabled": False}}},
-        {"deduplication": {"enabled": False}, "dedup": {"enabled": True}},
-    ],
-)
-def test_deduplication_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
-    assert plan(document(**spec)).dedup_enabled is False
-
-
-def test_what_loses_its_effect_is_told() -> None:
-    spec = document(
-        deduplication={"fields": ["a"]},
-        dedup={"enabled": False},
-        processing={"dedup": {"strategy": "key"}},
-    ).spec
-
-    assert list(shadowed(spec)) == [
-        (("spec", "dedup"), "ignored: spec.deduplication says it already"),
-        (("spec", "processing", "dedup"), "ignored: spec.deduplication says it already"),
-        (("spec", "deduplication", "fields"), "ignored: only strategy key compares by them alone"),
-    ]
-    assert list(shadowed(document(dedup={"strategy": "key"}).spec)) == [
-        (("spec", "dedup", "strategy"), "key without fields compares everything")
-    ]
-    assert list(shadowed(document(dedup={"strategy": "key", "fields": ["a"]}).spec)) == []
 
 
 @pytest.mark.parametrize(

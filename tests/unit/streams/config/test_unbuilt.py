@@ -11,6 +11,22 @@ from streams.config.unbuilt import UNBUILT
 from tests.kit.acceptance import CRD, GVR, ingester
 
 # With UNBUILT, every field there is: whoever adds one decides in which of the two it stands.
+FILTERS = {
+    "enabled",
+    "excludeCategories",
+    "excludeEventTypes",
+    "excludeKinds",
+    "excludeNamespaces",
+    "excludeRules",
+    "ignoreKinds",
+    "includeCategories",
+    "includeEventTypes",
+    "includeKinds",
+    "includeNamespaces",
+    "includeSeverity",
+    "minPriority",
+    "minSeverity",
+}
 BUILT = {
     "buffer.capacity",
     "buffer.capacityBytes",
@@ -27,6 +43,8 @@ BUILT = {
     "destinations[].name",
     "destinations[].type",
     "destinations[].value",
+    *(f"{spelling}.{name}" for spelling in ("filters", "filter") for name in FILTERS),
+    *(f"processing.filter.{name}" for name in FILTERS),
     "informer.fieldSelector",
     "informer.gvr.group",
     "informer.gvr.resource",
@@ -37,9 +55,12 @@ BUILT = {
     "ingester",
     "observe",
     "onDelete",
+    "optimization.order",
     "processing.dedup.enabled",
     "processing.dedup.fields",
     "processing.dedup.strategy",
+    "processing.optimization.order",
+    "processing.order",
     "source",
     "ttl.default",
 }
@@ -111,12 +132,14 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
 @pytest.mark.parametrize(
     ("path", "spec"),
     [
-        ("spec.filters", {"filters": {"minSeverity": "HIGH"}}),
-        ("spec.filters", {"filters": {"enabled": False}}),
-        ("spec.filter", {"filter": {"excludeKinds": ["Pod"]}}),
+        ("spec.filters.expression", {"filters": {"minSeverity": "HIGH", "expression": "true"}}),
+        ("spec.processing.filter.expression", {"processing": {"filter": {"expression": "true"}}}),
         ("spec.deduplication.window", {"deduplication": {"window": "5m"}}),
         ("spec.deduplication.minChange", {"deduplication": {"minChange": 0}}),
-        ("spec.processing.order", {"processing": {"order": "filter_first"}}),
+        (
+            "spec.optimization.thresholds",
+            {"optimization": {"thresholds": {"observationsPerMinute": {"warning": 5}}}},
+        ),
         ("spec.ttl.max", {"ttl": {"default": "7d", "max": "30d"}}),
         ("spec.throttle", {"throttle": {"perSecond": 1}}),
         ("spec.buffer.whenFull", {"buffer": {"whenFull": "block"}}),
@@ -171,7 +194,7 @@ def test_what_is_done_instead_is_said() -> None:
     ],
 )
 def test_what_cannot_run_says_so_and_nothing_else(path: str, spec: dict[str, Any]) -> None:
-    assert said(**spec, filters={"minSeverity": "HIGH"}) == [
+    assert said(**spec, filters={"expression": "true"}) == [
         (path, "legal, but not built yet: this version does not run this Ingester")
     ]
     assert not Ingester.model_validate(ingester(**spec)).runnable
