@@ -76,16 +76,12 @@ class Gate:
         self._place(event.key or ticket, delivery, size_bytes)
 
     def _place(self, key: object, delivery: Event, size_bytes: int) -> None:
-        older = self._waiting(key).get(key)
-        if not self._room.fits(size_bytes, instead_of=_size(older)):
-            if older is not None:
-                self._forget(key)
-                older.settle(NEWER)
-                older = None
-            if not self._make_room(delivery, size_bytes):
-                return
+        if not self._make_room(key, size_bytes):
+            self._end_both(key, delivery)
+            return
         self._hold(key, delivery.ticket, size_bytes)
         waiting = self._waiting(key)
+        older = waiting.get(key)
         if waiting is self._ready and older is None and self._may_go:
             self._let_go(key, delivery)
             return
@@ -125,21 +121,25 @@ class Gate:
         """Where an event of this key waits: behind one that is on its way, or for a credit."""
         return self._behind if key in self._on_their_way else self._ready
 
-    def _forget(self, key: object) -> None:
-        waiting = self._waiting(key)
-        del waiting[key]
-        if waiting is self._behind:
-            self._on_their_way[key].superseded = False
-
-    def _make_room(self, delivery: Event, size_bytes: int) -> bool:
-        room = self._room
-        while self._when_full is WhenFull.DROP_OLDEST and self._ready and not room.fits(size_bytes):
-            oldest = next(iter(self._ready))
+    def _make_room(self, key: object, size_bytes: int) -> bool:
+        """Whether an event fits, in the place of the one it replaces if there is one; others give way, by policy."""
+        while not self._room.fits(size_bytes, instead_of=_size(self._waiting(key).get(key))):
+            drops = self._when_full is WhenFull.DROP_OLDEST
+            oldest = next((one for one in self._ready if drops and one != key), None)
+            if oldest is None:
+                return False
             self._ready.pop(oldest).settle(FULL)
-        if room.fits(size_bytes):
-            return True
+        return True
+
+    def _end_both(self, key: object, delivery: Event) -> None:
+        """An event that fits nowhere ends, and so does the older one of its key: it is out of date."""
+        waiting = self._waiting(key)
+        older = waiting.pop(key, None)
+        if older is not None:
+            if waiting is self._behind:
+                self._on_their_way[key].superseded = False
+            older.settle(NEWER)
         delivery.settle(SPILLED if self._when_full is WhenFull.SPILL else FULL)
-        return False
 
     def _let_go(self, key: object, delivery: Event) -> None:
         self._on_their_way[key] = delivery.ticket
