@@ -77,6 +77,7 @@ class Informer:
             matters=matters,
             store=self._feed.store,
             reflector=self._reflector,
+            told_version=self._feed.version,
             wake=self._rereader.wake,
             on_close=on_close,
         )

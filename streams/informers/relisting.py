@@ -116,7 +116,7 @@ class Relisting:
     def _query(self) -> dict[str, str]:
         if self._token:
             return self._paging.following(self._token)
-        return self._paging.first("" if self._is_fresh else self._feed.reflector.version)
+        return self._paging.first("" if self._is_fresh else self._feed.version)
 
     def _refused(self, answer: Answer) -> None:
         error = refusal(answer)
@@ -139,9 +139,15 @@ class Relisting:
             if need is Need.MARKED and found.key not in subscription.marks.due:
                 continue
             if age is Age.OLD:
-                subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
+                self._pass_over(subscription, found)
             else:
                 await self._offer(subscription, need, found)
+
+    def _pass_over(self, subscription: Subscription, found: Found) -> None:
+        """An older state is told to nobody; who never heard of the newer one has it read again."""
+        subscription.book.pass_over(Origin.LIST, Silence.DUPLICATE)
+        if subscription.missed(found.key):
+            subscription.mark_dirty(found.key)
 
     def _tell_unreadable(self, raw: bytes) -> None:
         for subscription, need in self._needs.items():

@@ -15,7 +15,7 @@ from streams.informers.condition import Condition, Statistics
 from streams.informers.marks import Marks
 from streams.informers.notice import Notice, Origin, Watched
 from streams.informers.reflector import Reflector
-from streams.informers.store import Store, tombstone
+from streams.informers.store import Store, is_older, tombstone
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class Subscription:
         matters: Callable[[str], bool],
         store: Store,
         reflector: Reflector,
+        told_version: str,
         wake: Callable[[], None],
         on_close: Callable[[Subscription], None],
     ) -> None:
@@ -62,6 +63,7 @@ class Subscription:
         self._handler = handler
         self._store = store
         self._reflector = reflector
+        self._told_version = told_version
         self._wake = wake
         self._on_close = on_close
 
@@ -88,6 +90,11 @@ class Subscription:
     def knows(self, key: str) -> bool:
         """Whether there is such an object."""
         return key in self._store
+
+    def missed(self, key: str) -> bool:
+        """Whether it came late, and the newest state of an object was told before it came."""
+        version = self._store.version(key)
+        return self.is_late and bool(version) and not is_older(self._told_version, version)
 
     def keys(self) -> KeysView[str]:
         """The keys (``namespace/name``) of all objects, live."""

@@ -133,6 +133,75 @@ def test_a_list_that_overtakes_the_watch_tells_everybody_and_the_line_is_the_dup
     play(scene)
 
 
+async def overtaken(world: World) -> None:
+    """Let a GET tell of a state that the watch has not brought yet."""
+    world.client.watches[-1].is_silent = True
+    world.api.put("c001")
+    world.subscribers[0].subscription.mark_dirty("default/c001")
+    await world.in_step()
+
+
+def test_a_late_list_is_as_new_as_all_that_was_told() -> None:
+    async def scene(world: World) -> None:
+        world.fill(3)
+        world.subscribe()
+        await watching(world)
+        await overtaken(world)
+        late = world.subscribe()
+        await late.subscription.synced.wait()
+
+    world = play(scene)
+    lists = [one.query for one in world.client.asked if one.verb == "list"]
+    assert lists[-1]["resourceVersion"] == str(world.api.version)
+
+
+@pytest.mark.parametrize("capacity", [1000, 2])
+def test_what_a_late_subscriber_missed_is_read_again_where_its_list_is_older(capacity: int) -> None:
+    async def scene(world: World) -> None:
+        world.fill(3)
+        world.subscribe()
+        await watching(world)
+        stale = Reply(*world.api.list({}))
+        await overtaken(world)
+
+        async def answer_from_a_cache(asked: Asked) -> Reply | None:
+            return stale if asked.verb == "list" else None
+
+        world.client.interfere = answer_from_a_cache
+        late = world.subscribe(capacity=capacity)
+        late.holds = True
+        world.subscribe()  # nobody waits for the room of another
+        await late.subscription.synced.wait()
+        await drain(world, late)
+        await world.in_step()
+
+    world = play(scene)
+    assert world.client.count("get") >= 2
+
+
+def test_what_the_watch_told_a_late_subscriber_is_not_read_again() -> None:
+    async def scene(world: World) -> None:
+        world.fill(25)
+        world.subscribe()
+        await watching(world)
+
+        async def change(asked: Asked) -> Reply | None:
+            if "continue" in asked.query:
+                world.api.put("c024")
+                await world.rest(0.5)
+            return None
+
+        world.client.interfere = change
+        late = world.subscribe()
+        await late.subscription.synced.wait()
+        assert late.subscription.book.duplicates > 0
+        assert late.subscription.dirty_count == 0
+        await world.in_step()
+
+    world = play(scene)
+    assert world.client.count("get") == 0
+
+
 def test_an_expired_token_is_continued_at_a_newer_version_or_begun_anew() -> None:
     async def scene(world: World) -> None:
         world.fill(35)
