@@ -1,0 +1,33 @@
+"""The demonstration's realistic objects as any test can have them: every signal, seeded, under a clock that ticks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from streams.demo.estate import Estate
+from streams.demo.events import kubernetes_events
+from streams.demo.kyverno import kyverno
+from streams.demo.signal import Signal
+from streams.demo.trivy import trivy
+
+BEGINNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def ticking(*, seconds: float = 1.0) -> Callable[[], datetime]:
+    """A wall clock that goes on by so much whenever somebody looks."""
+    looks = 0
+
+    def now() -> datetime:
+        nonlocal looks
+        looks += 1
+        return BEGINNING + timedelta(seconds=seconds * looks)
+
+    return now
+
+
+def every_signal(seed: int, *, now: Callable[[], datetime] | None = None) -> list[Signal]:
+    """Trivy's reports, Kyverno's reports and Kubernetes Events of one cluster."""
+    estate = Estate(seed)
+    clock = now or ticking()
+    return [make(estate, seed, now=clock) for make in (trivy, kyverno, kubernetes_events)]
