@@ -71,7 +71,7 @@ class Gate:
         event, ticket = delivery.value, delivery.ticket
         size_bytes = event.size_bytes
         if size_bytes > self._room.capacity_bytes:
-            delivery.settle(TOO_LARGE)
+            delivery.ticket.end("buffer", TOO_LARGE)
             return
         self._place(event.key or ticket, delivery, size_bytes)
 
@@ -88,8 +88,10 @@ class Gate:
         waiting[key] = delivery
         if waiting is self._behind:
             self._on_their_way[key].superseded = True
+            self._on_their_way[key].give_way(delivery.ticket)
         if older is not None:
-            older.settle(NEWER)
+            older.ticket.give_way(delivery.ticket)
+            older.ticket.end("buffer", NEWER)
 
     def finish(self) -> None:
         """The source is done; completion follows once everything is settled."""
@@ -105,7 +107,7 @@ class Gate:
         self._ready.clear()
         self._behind.clear()
         for delivery in waiting:
-            delivery.settle(STOPPED)
+            delivery.ticket.end("buffer", STOPPED)
 
     def _hold(self, key: object, ticket: Ticket, size_bytes: int) -> None:
         ticket.key, ticket.size_bytes = key, size_bytes
@@ -128,7 +130,7 @@ class Gate:
             oldest = next((one for one in self._ready if drops and one != key), None)
             if oldest is None:
                 return False
-            self._ready.pop(oldest).settle(FULL)
+            self._ready.pop(oldest).ticket.end("buffer", FULL)
         return True
 
     def _end_both(self, key: object, delivery: Event) -> None:
@@ -138,8 +140,9 @@ class Gate:
         if older is not None:
             if waiting is self._behind:
                 self._on_their_way[key].superseded = False
-            older.settle(NEWER)
-        delivery.settle(SPILLED if self._when_full is WhenFull.SPILL else FULL)
+            older.ticket.give_way(delivery.ticket)
+            older.ticket.end("buffer", NEWER)
+        delivery.ticket.end("buffer", SPILLED if self._when_full is WhenFull.SPILL else FULL)
 
     def _let_go(self, key: object, delivery: Event) -> None:
         self._on_their_way[key] = delivery.ticket

@@ -27,7 +27,13 @@ NOTHING_TO_RESOLVE = Outcome(Ending.FILTERED, "nothing to resolve")
 
 def duplicate(reason: str, name: str, known: Known) -> Outcome:
     """The ending of an event that an Observation says already; it links to the event that created that."""
-    return Outcome(Ending.DEDUPLICATED, reason, observation=name, link=known.traceparent)
+    return Outcome(
+        Ending.DEDUPLICATED,
+        reason,
+        observation=name,
+        observation_uid=known.uid,
+        link=known.traceparent,
+    )
 
 
 class Dedup(BaseModel):

@@ -10,6 +10,7 @@ from reactivex import Observable, abc
 from operators.clock import Clock
 from operators.event import RawEvent
 from operators.outcome import UNSETTLED, Ending, Outcome
+from operators.trace import Trace
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -64,6 +65,7 @@ class Ticket:
         "size_bytes",
         "superseded",
         "tell",
+        "trace",
     )
 
     def __init__(self, ledger: Ledger, clock: Clock, tell: Settled | None = None) -> None:
@@ -77,6 +79,8 @@ class Ticket:
         """Whether a newer event of the same key waits behind this one: it need not be retried."""
         self.key: object = None
         self.size_bytes = 0
+        self.trace: Trace | None = None
+        """Its trace; ``None`` where tracing is off."""
         self._callbacks: list[Settled] = []
         ledger.received += 1
         ledger.in_flight += 1
@@ -84,6 +88,11 @@ class Ticket:
     def mark(self, stage: str, detail: object = None) -> None:
         """Note that a stage let go of the event, and what it says of it."""
         self.marks.append((stage, self.clock(), detail))
+
+    def give_way(self, newer: Ticket) -> None:
+        """Note which newer event of the same key takes the place of this one, should it end ``coalesced``."""
+        if self.trace is not None:
+            self.trace.newer = newer.trace
 
     def when_settled(self, callback: Settled) -> None:
         """Call back at the end; the newest callback runs first."""
@@ -100,6 +109,11 @@ class Ticket:
         callbacks, self._callbacks = self._callbacks, []
         for callback in reversed(callbacks):
             callback(self)
+
+    def end(self, stage: str, outcome: Outcome) -> None:
+        """End the event where it is: its stay there is that stage's, the last on the timeline."""
+        self.mark(stage, outcome)
+        self.settle(outcome)
 
     def _close(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -140,12 +154,14 @@ class Delivery(Generic[T]):
 
 
 Operator = Callable[[Observable[T]], Observable[U]]
+Begin = Callable[[RawEvent], Trace]
+"""Begins the trace of an event."""
 
 
 def deliver(
-    ledger: Ledger, *, clock: Clock, tell: Settled | None = None
+    ledger: Ledger, *, clock: Clock, tell: Settled | None = None, begin: Begin | None = None
 ) -> Operator[RawEvent, Delivery[RawEvent]]:
-    """Open a line in the ledger for each event, and send it off with its ticket.
+    """Open a line in the ledger for each event, begin its trace, and send it off with its ticket.
 
     An event that has an ear of its own (``acknowledge``) is told its outcome last of all.
     """
@@ -159,6 +175,8 @@ def deliver(
 
             def on_next(event: RawEvent) -> None:
                 ticket = Ticket(ledger, clock, tell)
+                if begin is not None:
+                    ticket.trace = begin(event)
                 acknowledge = event.acknowledge
                 if acknowledge is not None:
                     ticket.when_settled(

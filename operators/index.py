@@ -14,6 +14,7 @@ class Known:
     first_seen: str
     last_seen: str
     resolved: bool = False
+    uid: str = ""
     traceparent: str = ""
     """The trace of the event that created it; every apply sends it again, or it would be removed."""
     base: int = 0
@@ -58,11 +59,14 @@ class Index:
         """The Observation is gone."""
         self._known.pop(name, None)
 
-    def doubt(self, name: str, *, moment: str) -> None:
-        """A write was sent and its answer never came: the Observation may exist, with whatever content."""
+    def doubt(self, name: str, *, moment: str, traceparent: str = "") -> None:
+        """A write was sent and its answer never came: the Observation may exist, with whatever content.
+
+        If so, it carries the ``traceparent`` that was sent.
+        """
         known = self._known.get(name)
         if known is None:
-            self._known[name] = Known(DOUBTFUL, moment, moment)
+            self._known[name] = Known(DOUBTFUL, moment, moment, traceparent=traceparent)
         else:
             known.fingerprint = DOUBTFUL
 

@@ -63,16 +63,17 @@ class Outcome(msgspec.Struct, frozen=True):
     """Set where the event's subject is to be read again once the hold opens."""
     observation: str = ""
     """Of a duplicate: the name of the Observation that says it already."""
+    observation_uid: str = ""
     link: str = ""
     """Of a duplicate: the trace (``traceparent``) of the event that created that Observation, if it was kept."""
 
 
 SPILLED = Outcome(Ending.COALESCED, "spilled", "no room: the subject is read again when there is")
 NEWER = Outcome(Ending.COALESCED, "newer", "a newer state of the same subject took its place")
-FULL = Outcome(Ending.DROPPED, "full", "no room in the buffer")
+FULL = Outcome(Ending.DROPPED, "full", "no room in the buffer", "overflow")
 STOPPED = Outcome(Ending.INTERRUPTED, "stopped", "the process stopped before the event was done")
-TOO_LARGE = Outcome(Ending.DEAD_LETTERED, "too_large", "larger than the whole buffer")
-UNSETTLED = Outcome(Ending.FAILED, "unsettled", "nobody settled the event")
+TOO_LARGE = Outcome(Ending.DEAD_LETTERED, "too_large", "larger than the whole buffer", "too_large")
+UNSETTLED = Outcome(Ending.FAILED, "unsettled", "nobody settled the event", "unsettled")
 
 
 def is_spilled(outcome: Outcome) -> bool:
