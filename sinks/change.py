@@ -3,38 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, StrEnum, auto
 
 import msgspec
 
 from operators.clock import WallClock, timestamp
 from operators.dedup import NOTHING_TO_RESOLVE, TOLD, duplicate
+from operators.delivery import Ticket
 from operators.index import Index, Known
 from operators.kubernetes_event import is_told, with_tally
 from operators.observation import Observation, Tally
 from operators.outcome import Ending, Outcome
-from sinks.manifest import Manifest, Owner, amended, evidence, manifest
+from operators.trace import Trace
+from sinks.asking import Asking
+from sinks.manifest import Manifest, Owner, amended, evidence, manifest, uid_of
 from sinks.resource import InvalidObservationError, validated
 from sinks.verdict import Verdict, verdict_of
 from sinks.writer import Answer, Writer
-
-Marks = Callable[[str, object], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """What one request leaves on an event's timeline."""
-
-    status: int
-    waited_seconds: float
-    """How much of its time the request waited for the client's own limit (``--qps``, ``--write-qps``)."""
-
-    @classmethod
-    def of(cls, answer: Answer) -> Attempt:
-        """Note an answer."""
-        return cls(answer.status, answer.waited_seconds)
-
 
 CREATED = Outcome(Ending.STORED, operation="created")
 UPDATED = Outcome(Ending.STORED, operation="updated")
@@ -84,7 +70,7 @@ def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) ->
 
 
 class Requests:
-    """Carries changes out; each request is a mark on the event's timeline."""
+    """Carries changes out."""
 
     def __init__(
         self,
@@ -106,47 +92,64 @@ class Requests:
         return timestamp(self._now())
 
     async def carry_out(
-        self, change: Change, observation: Observation, *, mark: Marks
+        self, change: Change, observation: Observation, *, ticket: Ticket
     ) -> Outcome | Answer:
         """Make the requests of one change: how the event ends, or the answer that stood in the way.
 
         Raises ``UnansweredError`` where no answer came.
         """
+        self._begin(observation, ticket.trace)
+        ask = Asking(self._writer, ticket)
         if change is Change.STATE:
-            return await self._state(observation, mark)
+            return await self._state(observation, ask, ticket.trace)
         if change is Change.REMOVE:
-            return await self._remove(observation, mark)
-        answer = await self._writer.read(observation.namespace, observation.name)
-        mark("read", Attempt.of(answer))
+            return await self._remove(observation, ask)
+        answer = await ask.read(observation.namespace, observation.name)
         if verdict_of(answer) is Verdict.MISSING:
             return self._vanished(change, observation)
         if verdict_of(answer) is not Verdict.DONE:
             return answer
         if change is Change.RESOLVE:
-            return await self._resolve(observation, answer, mark)
-        return await self._count(observation, answer, mark)
+            return await self._resolve(observation, answer, ask)
+        return await self._count(observation, answer, ask)
 
-    async def _state(self, observation: Observation, mark: Marks) -> Outcome | Answer:
+    def _begin(self, observation: Observation, trace: Trace | None) -> None:
+        """Count the attempt, and ask that its trace be kept before a request speaks of it."""
+        if trace is not None:
+            known = self._index.get(observation.name)
+            uid = known.uid if known is not None else ""
+            trace.observation = observation.namespace, observation.name, uid
+            trace.attempts += 1
+            trace.reserve()
+
+    async def _state(
+        self, observation: Observation, ask: Asking, trace: Trace | None
+    ) -> Outcome | Answer:
         known = self._index.get(observation.name)
-        after = self._after(observation, known)
+        after = self._after(observation, known, trace)
         body = manifest(observation, self._owner, known=after)
         try:
             validated(body)
         except InvalidObservationError as error:
             return Outcome(Ending.DEAD_LETTERED, "invalid", str(error), "invalid")
-        answer = await self._apply(body, mark)
+        answer = await _apply(body, ask)
         if verdict_of(answer) is not Verdict.DONE:
             return answer
+        created = answer.status == 201  # noqa: PLR2004
+        if created or not after.uid:
+            after.uid = uid_of(answer.body)
+        if trace is not None:
+            trace.observation = observation.namespace, observation.name, after.uid
         self._index.put(observation.name, after)
-        return CREATED if answer.status == 201 else UPDATED  # noqa: PLR2004
+        return CREATED if created else UPDATED
 
     async def _resolve(
-        self, observation: Observation, read: Answer, mark: Marks
+        self, observation: Observation, read: Answer, ask: Asking
     ) -> Outcome | Answer:
         gone, unwanted_by = observation.gone, observation.unwanted_by
         reason = unwanted_by or (gone.value if gone is not None else "")
         body = amended(read.body, {"resolvedAt": self.stamp(), "resolvedReason": reason})
-        answer = await self._apply(body, mark)
+        answer = await _apply(body, ask)
         if verdict_of(answer) is not Verdict.DONE:
             return answer
         known = self._index.get(observation.name)
@@ -156,22 +159,21 @@ class Requests:
             Outcome(Ending.STORED, unwanted_by, operation="resolved") if unwanted_by else RESOLVED
         )
 
-    async def _count(self, observation: Observation, read: Answer, mark: Marks) -> Outcome | Answer:
+    async def _count(self, observation: Observation, read: Answer, ask: Asking) -> Outcome | Answer:
         known = self._index.get(observation.name)
         tally = observation.tally
         if known is None or tally is None:
             raise AssertionError("evidence without a known Observation")
         base, names = self._tallied(observation, known, tally)
         after = replace(known, base=base, evidence=names)
-        answer = await self._apply(amended(read.body, evidence(after)), mark)
+        answer = await _apply(amended(read.body, evidence(after)), ask)
         if verdict_of(answer) is not Verdict.DONE:
             return answer
         self._index.put(observation.name, after)
         return UPDATED
 
-    async def _remove(self, observation: Observation, mark: Marks) -> Outcome | Answer:
-        answer = await self._writer.remove(observation.namespace, observation.name)
-        mark("write", Attempt.of(answer))
+    async def _remove(self, observation: Observation, ask: Asking) -> Outcome | Answer:
+        answer = await ask.remove(observation.namespace, observation.name)
         if verdict_of(answer) not in {Verdict.DONE, Verdict.MISSING}:
             return answer
         self._index.forget(observation.name)
@@ -186,22 +188,18 @@ class Requests:
         known.newest = known.last_seen = ""
         return Answer(409, reason="Conflict", message="the Observation is gone")
 
-    async def _apply(self, body: Manifest, mark: Marks) -> Answer:
-        metadata = body["metadata"]
-        answer = await self._writer.apply(
-            metadata["namespace"], metadata["name"], body=msgspec.json.encode(body)
-        )
-        mark("write", Attempt.of(answer))
-        return answer
+    def _after(self, observation: Observation, known: Known | None, trace: Trace | None) -> Known:
+        """What will be known once a whole write is confirmed.
 
-    def _after(self, observation: Observation, known: Known | None) -> Known:
-        """What will be known once a whole write is confirmed."""
+        An Observation that is new names the trace that makes it, if that is sure to be kept.
+        """
         moment = self.stamp()
         after = Known(
             observation.fingerprint,
             known.first_seen if known is not None else moment,
             moment,
-            traceparent=known.traceparent if known is not None else "",
+            uid=known.uid if known is not None else "",
+            traceparent=known.traceparent if known is not None else promised(trace),
         )
         tally = observation.tally
         if tally is not None:
@@ -214,3 +212,13 @@ class Requests:
     ) -> tuple[int, dict[str, int]]:
         namespace = observation.namespace
         return with_tally(known, tally, is_alive=lambda name: self._is_alive(namespace, name))
+
+
+async def _apply(body: Manifest, ask: Asking) -> Answer:
+    metadata = body["metadata"]
+    return await ask.apply(metadata["namespace"], metadata["name"], body=msgspec.json.encode(body))
+
+
+def promised(trace: Trace | None) -> str:
+    """The ``traceparent`` of a trace that is sure to be kept, else nothing."""
+    return trace.traceparent if trace is not None and trace.promised else ""

@@ -22,6 +22,14 @@ TRACE_ANNOTATION = "tracing.k8s.io/traceparent"
 Manifest = dict[str, Any]
 
 
+class _Identity(msgspec.Struct, frozen=True):
+    uid: str = ""
+
+
+class _Written(msgspec.Struct, frozen=True):
+    metadata: _Identity = _Identity()
+
+
 @dataclass(frozen=True, slots=True)
 class Owner:
     """Whose Observations these are, and how long they live once there is nothing to say about them."""
@@ -100,6 +108,14 @@ def amended(read: bytes, changes: Manifest) -> Manifest:
         kept["annotations"] = {TRACE_ANNOTATION: traceparent}
     spec = cast("Manifest", resource.get("spec") or {}) | changes
     return {"apiVersion": API_VERSION, "kind": "Observation", "metadata": kept, "spec": spec}
+
+
+def uid_of(body: bytes) -> str:
+    """The uid in the API server's answer to a write, empty where there is none."""
+    try:
+        return msgspec.json.decode(body, type=_Written).metadata.uid
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ""
 
 
 def _resource(subject: Subject) -> Manifest:

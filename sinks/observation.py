@@ -16,7 +16,7 @@ from operators.index import Index
 from operators.observation import Observation
 from operators.outcome import NEWER, STOPPED, Ending, Outcome
 from operators.stage import DETAIL_CHARACTERS, failure
-from sinks.change import Change, Requests, WhenGone, change_of
+from sinks.change import Requests, WhenGone, change_of, promised
 from sinks.holds import EVERYTHING, Holds
 from sinks.manifest import Owner
 from sinks.retry import Tries
@@ -82,6 +82,7 @@ class ObservationSink:
     async def _run(self, name: str, lane: Lane) -> None:
         try:
             while lane:
+                lane[0].ticket.mark("lane")
                 outcome = await self._end(lane[0])
                 lane.popleft().settle(outcome)
         finally:
@@ -106,10 +107,15 @@ class ObservationSink:
             if isinstance(step, Outcome):
                 return step
             if not ticket.superseded:
-                await self._sleep(step)
-                ticket.mark("retry wait", step)
+                await self._wait(step, ticket)
             if ticket.superseded:
                 return NEWER
+
+    async def _wait(self, seconds: float, ticket: Ticket) -> None:
+        try:
+            await self._sleep(seconds)
+        finally:
+            ticket.mark("retry wait", seconds)
 
     async def _attempt(
         self, observation: Observation, ticket: Ticket, tries: Tries
@@ -119,13 +125,21 @@ class ObservationSink:
         if isinstance(change, Outcome):
             return change
         try:
-            answer = await self._requests.carry_out(change, observation, mark=ticket.mark)
+            answer = await self._requests.carry_out(change, observation, ticket=ticket)
         except UnansweredError as error:
-            self._index.doubt(observation.name, moment=self._requests.stamp())
+            self._doubt(observation, ticket)
             return self._later(tries, error_type="unanswered", detail=str(error), asked=None)
         if isinstance(answer, Outcome):
             return self._succeeded(observation, answer)
-        return self._judge(answer, observation, change=change, tries=tries)
+        is_fault = answer.status >= 500 and verdict_of(answer) is Verdict.LATER  # noqa: PLR2004
+        if is_fault and change.writes:  # it may have been carried out
+            self._doubt(observation, ticket)
+        return self._judge(answer, observation, tries=tries)
+
+    def _doubt(self, observation: Observation, ticket: Ticket) -> None:
+        """What was sent may be there, and the trace it names with it."""
+        moment, traceparent = self._requests.stamp(), promised(ticket.trace)
+        self._index.doubt(observation.name, moment=moment, traceparent=traceparent)
 
     def _succeeded(self, observation: Observation, outcome: Outcome) -> Outcome:
         if outcome.ending is Ending.STORED:
@@ -133,9 +147,7 @@ class ObservationSink:
             self._holds.release(observation.namespace)
         return outcome
 
-    def _judge(
-        self, answer: Answer, observation: Observation, *, change: Change, tries: Tries
-    ) -> Outcome | float:
+    def _judge(self, answer: Answer, observation: Observation, *, tries: Tries) -> Outcome | float:
         verdict = verdict_of(answer)
         if verdict in {Verdict.HOLD_NAMESPACE, Verdict.HOLD_ALL}:
             scope = EVERYTHING if verdict is Verdict.HOLD_ALL else observation.namespace
@@ -144,8 +156,6 @@ class ObservationSink:
             self._index.forget(observation.name)
         if verdict in _DEAD:
             return Outcome(Ending.DEAD_LETTERED, _DEAD[verdict], _said(answer), str(answer.status))
-        if answer.status >= 500 and change.writes:  # noqa: PLR2004  it may have been carried out
-            self._index.doubt(observation.name, moment=self._requests.stamp())
         asked = 0.0 if verdict in {Verdict.AGAIN, Verdict.MISSING} else answer.retry_after_seconds
         return self._later(tries, error_type=str(answer.status), detail=_said(answer), asked=asked)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from operators.trace import Correlation
+
 
 class UnansweredError(Exception):
     """A request got no answer: it may or may not have been carried out."""
@@ -27,16 +29,25 @@ class Answer:
 
 
 class Writer(Protocol):
-    """Requests on Observations; each raises ``UnansweredError`` where no answer came."""
+    """Requests on Observations; each raises ``UnansweredError`` where no answer came.
 
-    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+    A request carries its ``correlation``, if it has one, so that it is found again.
+    """
+
+    async def apply(
+        self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
+    ) -> Answer:
         """Server-side apply, forced, as the one field manager of this product."""
         ...
 
-    async def read(self, namespace: str, name: str) -> Answer:
+    async def read(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
         """GET one Observation."""
         ...
 
-    async def remove(self, namespace: str, name: str) -> Answer:
+    async def remove(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
         """DELETE one Observation."""
         ...

@@ -15,6 +15,7 @@ from streams.cluster.paths import resource_path
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from operators.trace import Correlation
     from streams.cluster.answer import Answer as Response
     from streams.cluster.session import Session
 
@@ -40,6 +41,7 @@ class _Status(msgspec.Struct):
 class _Metadata(msgspec.Struct, frozen=True):
     name: str = ""
     namespace: str = ""
+    uid: str = ""
     annotations: dict[str, str] | None = None
 
 
@@ -105,7 +107,9 @@ class Observations:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+    async def apply(
+        self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
+    ) -> Answer:
         """Server-side apply, forced: without force another manager's value would be a conflict for ever."""
         return await self._ask(
             "PATCH",
@@ -113,16 +117,24 @@ class Observations:
             verb="apply",
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body=body,
-            headers={"Content-Type": "application/apply-patch+yaml"},
+            headers={"Content-Type": "application/apply-patch+yaml", **_found_by(correlation)},
         )
 
-    async def read(self, namespace: str, name: str) -> Answer:
+    async def read(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
         """GET one Observation."""
-        return await self._ask("GET", _path(namespace, name), verb="get")
+        return await self._ask(
+            "GET", _path(namespace, name), verb="get", headers=_found_by(correlation)
+        )
 
-    async def remove(self, namespace: str, name: str) -> Answer:
+    async def remove(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
         """DELETE one Observation."""
-        return await self._ask("DELETE", _path(namespace, name), verb="delete")
+        return await self._ask(
+            "DELETE", _path(namespace, name), verb="delete", headers=_found_by(correlation)
+        )
 
     async def own(self, label: str) -> AsyncIterator[Stored]:
         """List the Observations of one Ingester, in pages, in all namespaces.
@@ -184,6 +196,13 @@ class Observations:
             retry_after_seconds=response.retry_after_seconds,
             waited_seconds=response.waited_seconds,
         )
+
+
+def _found_by(correlation: Correlation | None) -> dict[str, str]:
+    """Headers by which a request is found again; the server echoes ``Audit-ID``, and its audit log has it."""
+    if correlation is None:
+        return {}
+    return {"traceparent": correlation.traceparent, "Audit-ID": correlation.audit_id}
 
 
 def _path(namespace: str, name: str) -> str:

@@ -23,6 +23,7 @@ async def rebuild(stored: AsyncIterator[Stored], index: Index) -> Subjects:
                 spec.first_seen,
                 spec.last_seen,
                 resolved=bool(spec.resolved_at),
+                uid=one.metadata.uid,
                 traceparent=one.traceparent,
                 base=spec.evidence_base,
                 evidence=spec.evidence,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
+from operators.trace import Correlation
 from sinks.writer import Answer, UnansweredError
 
 OK = Answer(200, b'{"metadata":{}}')
@@ -20,21 +21,29 @@ class ScriptedWriter:
         self.answers = deque(answers)
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[bytes] = []
+        self.correlations: list[Correlation | None] = []
         self.gate: asyncio.Event | None = None
         """Where set, every request waits for it."""
 
-    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+    async def apply(
+        self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
+    ) -> Answer:
         self.bodies.append(body)
-        return await self._answer("apply", f"{namespace}/{name}")
+        return await self._answer("apply", f"{namespace}/{name}", correlation)
 
-    async def read(self, namespace: str, name: str) -> Answer:
-        return await self._answer("read", f"{namespace}/{name}")
+    async def read(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
+        return await self._answer("read", f"{namespace}/{name}", correlation)
 
-    async def remove(self, namespace: str, name: str) -> Answer:
-        return await self._answer("remove", f"{namespace}/{name}")
+    async def remove(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
+        return await self._answer("remove", f"{namespace}/{name}", correlation)
 
-    async def _answer(self, verb: str, name: str) -> Answer:
+    async def _answer(self, verb: str, name: str, correlation: Correlation | None) -> Answer:
         self.asked.append((verb, name))
+        self.correlations.append(correlation)
         if self.gate is not None:
             await self.gate.wait()
         answer = self.answers.popleft() if self.answers else OK

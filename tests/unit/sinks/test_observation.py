@@ -12,7 +12,8 @@ from operators.event import Departure
 from operators.index import Index, Known
 from operators.observation import Observation, Subject, Tally
 from operators.outcome import Ending, Outcome, is_spilled
-from sinks.change import Attempt, WhenGone
+from sinks.asking import Attempt
+from sinks.change import WhenGone
 from sinks.holds import Holds
 from sinks.manifest import Owner
 from sinks.observation import ObservationSink
@@ -177,7 +178,12 @@ def test_retry_after_is_honoured_and_every_attempt_is_a_mark() -> None:
         assert outcome.ending is Ending.STORED
         assert world.slept[0] == 7.0
         attempts = [detail for stage, _, detail in ticket.marks if stage == "write"]
-        assert attempts == [Attempt(429, 1.5), Attempt(503, 0.0), Attempt(201, 0.0)]
+        assert attempts == [
+            Attempt("PATCH", 429, 1.5),
+            Attempt("PATCH"),
+            Attempt("PATCH", 503),
+            Attempt("PATCH", 201),
+        ]
         assert len([stage for stage, _, _ in ticket.marks if stage == "retry wait"]) == 3
 
     asyncio.run(main())
