@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Protocol
 
 Clock = Callable[[], int]
 """Monotonic nanoseconds (``time.monotonic_ns``): for durations, rates and waits, never for a date."""
 
 WallClock = Callable[[], datetime]
 """The time of day in UTC: for what is written down, never for a duration."""
+
+
+class Timer(Protocol):
+    """A call that is still to come."""
+
+    def cancel(self) -> None:
+        """Let it not come."""
+        ...
+
+
+CallLater = Callable[[float, Callable[[], object]], Timer]
+"""Calls back after so many seconds: an event loop's ``call_later``."""
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from operators.filter import Filter
+from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer
 from streams.config.rules import Filters
-from streams.config.spellings import KEY, deduplication_of, filters_of, order_of
+from streams.config.spellings import KEY, deduplication_of, filters_of, order_of, throttle_of
 from streams.config.units import duration_seconds, quantity_bytes
 from streams.config.values import ADAPTIVE, Order
 
@@ -40,6 +42,8 @@ class Plan:
     """The fields of strategy ``key``; ``None`` for the whole fingerprint."""
     filter: Filter
     order: Order
+    throttle: Throttle | None
+    """``None`` for no limit."""
     ttl_seconds: int
     origin: str
 
@@ -71,8 +75,19 @@ def plan(ingester: Ingester) -> Plan:
         dedup_fields=dedup.fields if dedup.strategy == KEY and dedup.fields else None,
         filter=_filter(filters_of(spec)),
         order=order_of(spec),
+        throttle=_throttle(spec, in_flight),
         ttl_seconds=_ttl_seconds(spec),
         origin=str(ingester.origin or ""),
+    )
+
+
+def _throttle(spec: IngesterSpec, in_flight: int) -> Throttle | None:
+    said = throttle_of(spec)
+    return said and Throttle(
+        per_second=said.per_second,
+        burst=said.burst or ceil(said.per_second),
+        when_over=WhenOver(said.when_over),
+        most_waiting=in_flight,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from streams.config.findings import path_of
 from streams.config.ingester import IngesterSpec
+from streams.config.limits import RateLimit, Throttle
 from streams.config.rules import Deduplication, Filters, Processing
 from streams.config.tree import Location
 from streams.config.values import Order
@@ -17,6 +18,9 @@ Spelled = list[tuple[Location, T]]
 """Everything a spec says of one thing, the place that counts first."""
 
 KEY = "key"
+SECONDS_PER_MINUTE = 60
+MOST_PER_MINUTE = 60_000_000_000
+"""A nanosecond each, which a throttle cannot tell from no limit."""
 FILTER_FIRST: Order = "filter_first"
 DEDUP_FIRST: Order = "dedup_first"
 
@@ -37,20 +41,46 @@ def order_of(spec: IngesterSpec) -> Order:
     return orders[0][1] if orders else FILTER_FIRST
 
 
+def throttle_of(spec: IngesterSpec) -> Throttle | None:
+    """How fast events may pass, by our own field or in zen-watcher's words; ``None`` for no limit."""
+    return next((each for _, each in _throttles(spec)), None)
+
+
 def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     """What something else in the same spec takes the effect from: where it stands, and why."""
-    deduplications, filters = _deduplications(spec), _filters(spec)
-    yield from _later(deduplications)
-    for location, dedup in deduplications[:1]:
+    yield from _about_deduplication(_deduplications(spec))
+    yield from _about_filters(_filters(spec))
+    yield from _later(_orders(spec))
+    yield from _later(_throttles(spec))
+    yield from _about_rates(spec.rate_limit or RateLimit())
+
+
+def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:
+    yield from _later(spelled)
+    for location, dedup in spelled[:1]:
         if dedup.fields and dedup.strategy != KEY:
             yield (*location, "fields"), f"ignored: only strategy {KEY} compares by them alone"
         if dedup.strategy == KEY and not dedup.fields:
             yield (*location, "strategy"), f"{KEY} without fields compares everything"
-    yield from _later(filters)
-    for location, filter_ in filters[:1]:
+
+
+def _about_filters(spelled: Spelled[Filters]) -> Iterator[tuple[Location, str]]:
+    yield from _later(spelled)
+    for location, filter_ in spelled[:1]:
         if filter_.include_severity and filter_.min_severity is not None:
             yield (*location, "minSeverity"), "ignored: includeSeverity decides alone"
-    yield from _later(_orders(spec))
+
+
+def _about_rates(limit: RateLimit) -> Iterator[tuple[Location, str]]:
+    place: Location = ("spec", "rateLimit")
+    per_second, per_minute = limit.requests_per_second, limit.observations_per_minute
+    if limit.enabled and _paced(limit) is None:
+        yield place, "enabled, but without a rate: nothing is limited"
+    if (per_second or per_minute) and "enabled" not in limit.model_fields_set:
+        yield place, "ignored: only enabled: true limits anything"
+    if per_second and per_minute is not None:
+        said = "ignored: requestsPerSecond says it already"
+        yield (*place, "observationsPerMinute"), said
 
 
 def _later(spelled: Spelled[T]) -> Iterator[tuple[Location, str]]:
@@ -87,3 +117,19 @@ def _orders(spec: IngesterSpec) -> Spelled[Order]:
         (("spec", "optimization", "order"), optimization.order if optimization and said else None),
         (("spec", "processing", "optimization", "order"), inner.order if inner else None),
     )
+
+
+def _throttles(spec: IngesterSpec) -> Spelled[Throttle]:
+    return _given(
+        (("spec", "throttle"), spec.throttle),
+        (("spec", "rateLimit"), _paced(spec.rate_limit or RateLimit())),
+    )
+
+
+def _paced(limit: RateLimit) -> Throttle | None:
+    """A rate limit as a throttle; a rate of nothing is none (client-go's reading of a QPS of 0)."""
+    per_minute = min(limit.observations_per_minute or 0, MOST_PER_MINUTE)
+    per_second = limit.requests_per_second or per_minute / SECONDS_PER_MINUTE
+    if not limit.enabled or per_second <= 0:
+        return None
+    return Throttle.model_validate({"perSecond": per_second, "burst": limit.burst})

@@ -85,8 +85,6 @@ UNBUILT = (
     Unbuilt("optimization.thresholds"),
     Unbuilt("normalization"),
     Unbuilt("observationTemplate"),
-    Unbuilt("throttle"),
-    Unbuilt("rateLimit"),
     Unbuilt("ttl.min"),
     Unbuilt("ttl.max"),
     Unbuilt("thresholds"),

@@ -8,7 +8,7 @@ from reactivex import Observable
 
 from operators.backpressure import backpressure
 from operators.buffer import Buffer, bounded_buffer
-from operators.clock import Clock, WallClock
+from operators.clock import CallLater, Clock, WallClock
 from operators.dedup import Dedup, dedup
 from operators.delivery import Delivery, Ledger, Operator, Settled, deliver
 from operators.event import RawEvent
@@ -17,6 +17,7 @@ from operators.index import Index
 from operators.normalise import Normalise, normalise
 from operators.observation import Observation
 from operators.room import Credits, Room
+from operators.throttle import Throttle, throttle
 from sinks.change import WhenGone
 from sinks.sink import Sink, write_to
 from streams.config.plan import Plan
@@ -34,6 +35,7 @@ class Specs:
     filter: Filter
     dedup: Dedup
     dedup_first: bool = False
+    throttle: Throttle | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +61,20 @@ def compose(
     *,
     books: Books,
     clock: Clock,
+    call_later: CallLater,
     now: WallClock,
     tell: Settled,
 ) -> Observable[Delivery[Observation]]:
     """Join a source to a sink: what holds, then what decides. Two pipes, because one types seven operators at most."""
     first, second = _decisions(specs, books.index, now=now)
-    return source.pipe(
+    held = source.pipe(
         deliver(books.ledger, clock=clock, tell=tell),
         bounded_buffer(books.room, books.credits, when_full=specs.buffer.when_full),
         backpressure(books.credits),
-    ).pipe(
+    )
+    if specs.throttle is not None:
+        held = held.pipe(throttle(specs.throttle, clock=clock, call_later=call_later))
+    return held.pipe(
         normalise(specs.normalise),
         first,
         second,
@@ -105,4 +111,5 @@ def specs_of(plan: Plan) -> Specs:
         filter=plan.filter,
         dedup=Dedup(enabled=plan.dedup_enabled),
         dedup_first=plan.order == DEDUP_FIRST,
+        throttle=plan.throttle,
     )

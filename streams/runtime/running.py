@@ -156,6 +156,7 @@ class RunningSource:
             self._sink,
             books=self.books,
             clock=self._around.clock,
+            call_later=asyncio.get_running_loop().call_later,
             now=self._around.now,
             tell=self._tell,
         ).subscribe(on_error=self._broken)

@@ -6,6 +6,7 @@ import pytest
 from pydantic.alias_generators import to_snake
 
 from operators.filter import Filter
+from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, Origin
 from streams.config.plan import Plan, plan
 from streams.config.rules import Filters
@@ -40,6 +41,7 @@ def test_a_minimal_document_has_the_defaults() -> None:
         dedup_fields=None,
         filter=Filter(),
         order="filter_first",
+        throttle=None,
         ttl_seconds=604_800,
         origin="a.yaml:3",
     )
@@ -60,6 +62,7 @@ def test_every_setting_arrives() -> None:
             deduplication={"enabled": False, "strategy": "key", "fields": ["f", "g"]},
             filters=FILTERS,
             processing={"order": "dedup_first"},
+            throttle={"perSecond": 2.5, "whenOver": "end"},
             ttl={"default": "2h"},
         )
     )
@@ -75,6 +78,9 @@ def test_every_setting_arrives() -> None:
         {to_snake(name): value for name, value in FILTERS.items() if name != "expression"}
     )
     assert made.order == "dedup_first"
+    assert made.throttle == Throttle(
+        per_second=2.5, burst=3, when_over=WhenOver.END, most_waiting=7
+    )
     assert made.ttl_seconds == 7200
 
 

@@ -4,6 +4,8 @@ from typing import Any
 
 import pytest
 
+from operators.throttle import Throttle
+from streams.config.findings import path_of
 from streams.config.ingester import Ingester
 from streams.config.plan import plan
 from streams.config.spellings import shadowed
@@ -94,3 +96,81 @@ def test_filters_and_orders_that_lose_their_effect_are_told() -> None:
         (("spec", "filters", "minSeverity"), "ignored: includeSeverity decides alone"),
         (("spec", "optimization", "order"), "ignored: spec.processing.order says it already"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "per_second", "burst"),
+    [
+        ({"throttle": {"perSecond": 0.1}}, 0.1, 1),
+        ({"throttle": {"perSecond": 5, "burst": 2}}, 5, 2),
+        ({"rateLimit": {"enabled": True, "requestsPerSecond": 2.5}}, 2.5, 3),
+        ({"rateLimit": {"enabled": True, "requestsPerSecond": 5, "burst": 9}}, 5, 9),
+        ({"rateLimit": {"enabled": True, "observationsPerMinute": 90}}, 1.5, 2),
+        (
+            {
+                "rateLimit": {
+                    "enabled": True,
+                    "requestsPerSecond": 5,
+                    "observationsPerMinute": 90,
+                }
+            },
+            5,
+            5,
+        ),
+        (
+            {
+                "throttle": {"perSecond": 5},
+                "rateLimit": {"enabled": True, "requestsPerSecond": 1},
+            },
+            5,
+            5,
+        ),
+        (
+            {"rateLimit": {"enabled": True, "observationsPerMinute": 10**400}},
+            1_000_000_000,
+            1_000_000_000,
+        ),
+    ],
+)
+def test_a_rate_may_be_spelled_in_three_ways(
+    spec: dict[str, Any], per_second: float, burst: int
+) -> None:
+    assert plan(document(**spec)).throttle == Throttle(
+        per_second=per_second, burst=burst, most_waiting=64
+    )
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {},
+        {"enabled": False, "requestsPerSecond": 5},
+        {"requestsPerSecond": 5},
+        {"enabled": True},
+        {"enabled": True, "requestsPerSecond": 0},
+        {"enabled": True, "observationsPerMinute": -1},
+    ],
+)
+def test_no_rate_is_no_limit(limit: dict[str, Any]) -> None:
+    assert plan(document(rateLimit=limit)).throttle is None
+
+
+def test_rates_that_lose_their_effect_are_told() -> None:
+    def told(**spec: Any) -> list[tuple[str, str]]:
+        return [(path_of(place), said) for place, said in shadowed(document(**spec).spec)]
+
+    limit = {"enabled": True, "requestsPerSecond": 1}
+    assert told(throttle={"perSecond": 5}, rateLimit=limit) == [
+        ("spec.rateLimit", "ignored: spec.throttle says it already")
+    ]
+    assert told(rateLimit=limit | {"observationsPerMinute": 5}) == [
+        ("spec.rateLimit.observationsPerMinute", "ignored: requestsPerSecond says it already")
+    ]
+    assert told(rateLimit={"enabled": True, "requestsPerSecond": 0}) == [
+        ("spec.rateLimit", "enabled, but without a rate: nothing is limited")
+    ]
+    assert told(rateLimit={"observationsPerMinute": 5}) == [
+        ("spec.rateLimit", "ignored: only enabled: true limits anything")
+    ]
+    assert told(rateLimit={"enabled": False, "requestsPerSecond": 5}) == []
+    assert told(rateLimit=limit) == []

@@ -61,7 +61,14 @@ BUILT = {
     "processing.dedup.strategy",
     "processing.optimization.order",
     "processing.order",
+    "rateLimit.burst",
+    "rateLimit.enabled",
+    "rateLimit.observationsPerMinute",
+    "rateLimit.requestsPerSecond",
     "source",
+    "throttle.burst",
+    "throttle.perSecond",
+    "throttle.whenOver",
     "ttl.default",
 }
 
@@ -141,7 +148,6 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
             {"optimization": {"thresholds": {"observationsPerMinute": {"warning": 5}}}},
         ),
         ("spec.ttl.max", {"ttl": {"default": "7d", "max": "30d"}}),
-        ("spec.throttle", {"throttle": {"perSecond": 1}}),
         ("spec.buffer.whenFull", {"buffer": {"whenFull": "block"}}),
         (
             "spec.destinations[0].mapping",
