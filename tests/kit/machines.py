@@ -1,0 +1,55 @@
+"""Runs state machines of hypothesis: the genuine thing must survive them all, a mutant must die in one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import RuleBasedStateMachine
+from hypothesis.stateful import run_state_machine_as_test as run_machine
+
+MUTANT_WALKS = 150
+Machine = type[RuleBasedStateMachine]
+
+
+def survive(machine: Machine, *, walks: int, steps: int) -> None:
+    """Walk at random, ``walks`` times at most ``steps`` steps, and shrink what fails."""
+    run_machine(
+        machine, settings=settings(max_examples=walks, stateful_step_count=steps, deadline=None)
+    )
+
+
+def dies(machine: Machine, *, steps: int, walks: int = MUTANT_WALKS) -> bool:
+    """Whether a walk fails; the same walks every time, and none of them is kept or shrunk."""
+    try:
+        run_machine(
+            machine,
+            settings=settings(
+                max_examples=walks,
+                stateful_step_count=steps,
+                deadline=None,
+                database=None,
+                derandomize=True,
+                phases=(Phase.generate,),
+                report_multiple_bugs=False,
+                suppress_health_check=(HealthCheck.too_slow, HealthCheck.filter_too_much),
+                print_blob=False,
+            ),
+        )
+    except Exception:  # noqa: BLE001  however it dies, it is dead
+        return True
+    return False
+
+
+def survivors(
+    mutants: Iterable[type], *, place: str, check: Callable[[], bool], patch: pytest.MonkeyPatch
+) -> list[str]:
+    """Put each mutant in the ``place`` (a dotted path), and name those that the ``check`` did not kill."""
+    alive: list[str] = []
+    for mutant in mutants:
+        with patch.context() as patched:
+            patched.setattr(place, mutant)
+            if not check():
+                alive.append(mutant.__name__)
+    return alive
