@@ -27,6 +27,13 @@ _SMALLEST_PLAIN = 1e-4
 
 
 @dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A value that is shown as this text: what Go makes of its own structures."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cause:
     """One complaint, as `Status.details.causes` holds it."""
 
@@ -120,6 +127,8 @@ def _float(value: float) -> str:
 def _valued(value: object) -> str:
     if value is OMITTED:
         return ""
+    if isinstance(value, Verbatim):
+        return f": {value.text}"
     if isinstance(value, str):
         return f": {quoted(value)}"
     if isinstance(value, bool | int | float):

@@ -118,7 +118,8 @@ def _compiled(expression: str) -> cel.Expression:
     try:
         return _environment().compile(expression, disable_check=True)
     except RuntimeError as failure:
-        raise RuleError(str(failure)) from failure
+        text = str(failure).removesuffix(" [INVALID_ARGUMENT]")
+        raise RuleError(text.removeprefix("INVALID_ARGUMENT: ")) from failure
 
 
 def _seen(schema: Schema, value: Value) -> Value:

@@ -50,6 +50,13 @@ def unknown_fields(schema: Schema, obj: Object) -> list[str]:
     return [f'unknown field "{path}"' for path in sorted(found)]
 
 
+def unknown_in(schema: Schema, value: Value) -> bool:
+    """Whether a part of an object, such as a default, has fields that its schema does not know."""
+    found: list[str] = []
+    _kept(schema, value, "", found)
+    return bool(found)
+
+
 def pruned(schema: Schema, obj: Object) -> Object:
     """A copy without the fields that the schema does not know, and without nulls where none may be."""
     kept = _kept(_root(schema), obj, "", [])
@@ -69,7 +76,7 @@ def violations(schema: Schema, obj: Object, *, old: Object | None = None) -> lis
     """
     before = MISSING if old is None else old
     found = [
-        *_wrong(schema, obj, "", old=before),
+        *wrong(schema, obj, "", old=before),
         *_embedded(schema, obj, ""),
         *lists.complaints(schema, obj),
     ]
@@ -175,7 +182,8 @@ def _filled_one(schema: Schema | None, value: Value) -> Value:
     return _filled(schema, value)
 
 
-def _wrong(schema: Schema, value: Value, field: str, *, old: Value = MISSING) -> Iterator[Cause]:
+def wrong(schema: Schema, value: Value, field: str, *, old: Value = MISSING) -> Iterator[Cause]:
+    """What is wrong with a value by one schema and all within, but for its rules and its lists."""
     if old is not MISSING and type(old) is type(value) and old == value:
         return
     yield from constraints.type_complaints(schema, value, field)
@@ -183,7 +191,7 @@ def _wrong(schema: Schema, value: Value, field: str, *, old: Value = MISSING) ->
     items = as_object(schema.get("items"))
     for index, one in enumerate((as_list(value) or ()) if items else ()):
         at, before = f"{field}[{index}]", counterpart(schema, one, old)
-        yield from _wrong(items or {}, one, at, old=before)
+        yield from wrong(items or {}, one, at, old=before)
     yield from constraints.value_complaints(schema, value, field)
     yield from constraints.enum_complaints(schema, value, field)
     held = as_object(value)
@@ -197,7 +205,7 @@ def _wrong_object(schema: Schema, value: Object, field: str, *, old: Object) -> 
         one = inner(schema, name)
         if one is not None:
             before = old.get(name, MISSING)
-            yield from _wrong(one, value[name], child(field, name), old=before)
+            yield from wrong(one, value[name], child(field, name), old=before)
     for name in schema.get("required", ()):
         if name not in value:
             yield causes.required(child(field, name))
@@ -206,13 +214,13 @@ def _wrong_object(schema: Schema, value: Object, field: str, *, old: Object) -> 
 def _alternatives(schema: Schema, value: Value, field: str) -> Iterator[Cause]:
     """AnyOf, oneOf, allOf and not. Of alternatives that all fail, the first one's complaints are told."""
 
-    def wrong(of: str) -> list[list[Cause]]:
-        return [list(_wrong(one, value, field)) for one in schema.get(of, ())]
+    def failures(of: str) -> list[list[Cause]]:
+        return [list(wrong(one, value, field)) for one in schema.get(of, ())]
 
     def must(detail: str) -> Cause:
         return causes.invalid("", "", f"{causes.quoted(field)} must {detail}")
 
-    some, one, every = wrong("anyOf"), wrong("oneOf"), wrong("allOf")
+    some, one, every = failures("anyOf"), failures("oneOf"), failures("allOf")
     valid = sum(not each for each in one)
     if some and all(some):
         yield must("validate at least one schema (anyOf)")
@@ -225,7 +233,7 @@ def _alternatives(schema: Schema, value: Value, field: str) -> Iterator[Cause]:
         yield from chain.from_iterable(every)
         none = ". None validated" if all(every) else ""
         yield must(f"validate all the schemas (allOf){none}")
-    if "not" in schema and not list(_wrong(schema["not"], value, field)):
+    if "not" in schema and not list(wrong(schema["not"], value, field)):
         yield must("not validate the schema (not)")
 
 
