@@ -1,0 +1,61 @@
+"""The image: the product alone, run by nobody in particular, made of what is pinned."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.kit.shipped import DEPLOY, TOP, image_files, lay_out
+
+
+def test_the_image_has_the_product_and_no_server_of_its_own() -> None:
+    folders = {str(path.parent) for path in image_files()}
+
+    assert {"streams", "operators", "sinks", "streams/cli"} <= folders
+    assert [it for it in folders if it.startswith(("streams/devserver", "streams/demo"))] == []
+    assert [it for it in folders if "__pycache__" in it] == []
+
+
+def test_a_stand_in_for_a_cluster_never_gets_into_the_image(tmp_path: Path) -> None:
+    kept = ["streams/cli/run.py", "operators/event.py"]
+    left_out = ["streams/devserver/store.py", "streams/demo/show.py", "tests/kit/doubles.py"]
+    for path in (*kept, *left_out, "streams/__pycache__/x.pyc", "deploy/Dockerfile"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    for path in (".dockerignore", "deploy/Dockerfile"):
+        (tmp_path / path).write_text((TOP / path).read_text())
+
+    assert sorted(map(str, image_files(tmp_path))) == sorted(kept)
+
+
+def test_what_is_in_the_image_runs_without_the_rest(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "streams", "validate", "-f", str(DEPLOY / "examples")],
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.stdout == "0 errors, 0 warnings, 0 notes\n", done.stderr
+
+
+def test_the_image_runs_as_nobody_and_installs_what_is_pinned() -> None:
+    lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    last = len(words) - 1 - [it[0] for it in reversed(words)].index("FROM")
+    (installs,) = [line for line in lines if "pip sync" in line]
+
+    assert [it[1] for it in words if it[0] == "USER"] == ["65532:65532"]
+    assert [it for it in words[last:] if it[0] == "ENTRYPOINT"] == [
+        ["ENTRYPOINT", '["python",', '"-m",', '"streams"]']
+    ]
+    assert installs.count("--require-hashes") == 2
+    assert "--without-pip" in installs
+    (base,) = [it[1] for it in words if it[0] == "ARG"]
+    assert base.partition(":")[2] not in {"", "latest"}
