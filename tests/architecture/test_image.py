@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.kit.shipped import DEPLOY, TOP, image_files, lay_out
+from tests.kit.shipped import DEPLOY, TOP, image, image_files, lay_out
 
 
 def test_the_image_has_the_product_and_no_server_of_its_own() -> None:
@@ -47,15 +47,12 @@ def test_what_is_in_the_image_runs_without_the_rest(tmp_path: Path) -> None:
 
 def test_the_image_runs_as_nobody_and_installs_what_is_pinned() -> None:
     lines = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ").splitlines()
-    words = [line.split() for line in lines if line and not line.startswith("#")]
-    last = len(words) - 1 - [it[0] for it in reversed(words)].index("FROM")
     (installs,) = [line for line in lines if "pip sync" in line]
+    (base,) = [line.split("=")[1] for line in lines if line.startswith("ARG ")]
 
-    assert [it[1] for it in words if it[0] == "USER"] == ["65532:65532"]
-    assert [it for it in words[last:] if it[0] == "ENTRYPOINT"] == [
-        ["ENTRYPOINT", '["python",', '"-m",', '"streams"]']
-    ]
+    assert image().user == "65532:65532"
+    assert image().entrypoint == ("python", "-m", "streams")
+    assert image().environment["PYTHONPATH"] == "/app"
     assert installs.count("--require-hashes") == 2
     assert "--without-pip" in installs
-    (base,) = [it[1] for it in words if it[0] == "ARG"]
     assert base.partition(":")[2] not in {"", "latest"}

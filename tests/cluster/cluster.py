@@ -34,11 +34,15 @@ class Cluster:
 
     `programs` comes from `parts.ensure`. There are no controllers: no garbage collection, no
     service accounts, and a deleted namespace stays Terminating until `finalize_namespace`.
+    `Controllers` makes it whole; then `accounts` gives pods the tokens of their service accounts.
     Everything blocks, and may be called from any thread; starting and stopping from one at a time.
     """
 
-    def __init__(self, folder: Path, *, programs: Mapping[str, Path]) -> None:
+    def __init__(
+        self, folder: Path, *, programs: Mapping[str, Path], accounts: bool = False
+    ) -> None:
         self.folder = folder
+        self._accounts = accounts
         self.audit_log = folder / "audit.log"
         self.apiserver_log = folder / "kube-apiserver.log"
         self.etcd_log = folder / "etcd.log"
@@ -101,7 +105,8 @@ class Cluster:
     def start_apiserver(self) -> None:
         """Start the API server on its port and wait until it is ready; raises PartFailedError."""
         self._apiserver = Program(
-            commands.apiserver(self._programs, self.folder, self._ports), log=self.apiserver_log
+            commands.apiserver(self._programs, self.folder, self._ports, accounts=self._accounts),
+            log=self.apiserver_log,
         )
         for user, token in TOKENS.items():
             path = self.kubeconfig_for(user)

@@ -22,6 +22,10 @@ rules: [{level: Metadata}]
 """
 
 
+STAGES = ("node-initialize", "node-heartbeat", "pod-ready", "pod-complete", "pod-delete")
+"""How the faked nodes and pods live; `parts` keeps these files beside kwok."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ports:
     """The loopback ports of one cluster."""
@@ -56,8 +60,13 @@ def etcd(programs: Mapping[str, Path], folder: Path, ports: Ports) -> list[str]:
     ]
 
 
-def apiserver(programs: Mapping[str, Path], folder: Path, ports: Ports) -> list[str]:
-    """A kube-apiserver as a cluster has it, with every request in its audit log."""
+def apiserver(
+    programs: Mapping[str, Path], folder: Path, ports: Ports, *, accounts: bool
+) -> list[str]:
+    """A kube-apiserver as a cluster has it, with every request in its audit log.
+
+    With `accounts` a pod gets its service account's token, and is refused where nobody makes these.
+    """
     return [
         str(programs["kube-apiserver"]),
         f"--etcd-servers=http://127.0.0.1:{ports.etcd}",
@@ -70,7 +79,7 @@ def apiserver(programs: Mapping[str, Path], folder: Path, ports: Ports) -> list[
         "--authorization-mode=RBAC",
         "--anonymous-auth=false",
         "--service-cluster-ip-range=10.0.0.0/24",
-        "--disable-admission-plugins=ServiceAccount",
+        *([] if accounts else ["--disable-admission-plugins=ServiceAccount"]),
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={folder / 'accounts.pub'}",
         f"--service-account-signing-key-file={folder / 'accounts.key'}",
@@ -80,3 +89,52 @@ def apiserver(programs: Mapping[str, Path], folder: Path, ports: Ports) -> list[
         "--audit-log-mode=blocking",
         "--audit-log-maxsize=0",
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ControllerPorts:
+    """The loopback ports of what makes a cluster whole."""
+
+    manager: int
+    scheduler: int
+    kubelet: int
+
+
+def controllers(
+    programs: Mapping[str, Path], folder: Path, ports: ControllerPorts, *, kubeconfig: Path
+) -> dict[str, list[str]]:
+    """A controller manager, a scheduler, and kubelets that fake their pods, by name.
+
+    Expects what `prepare` wrote in the folder, and `kubelet.crt` and `kubelet.key`.
+    """
+    ways_in = [
+        f"--{prefix}kubeconfig={kubeconfig}" for prefix in ("", "authentication-", "authorization-")
+    ]
+    shared = [*ways_in, "--bind-address=127.0.0.1", "--leader-elect=false"]
+    kubelet = f"127.0.0.1:{ports.kubelet}"
+    stages = [programs["kwok"].with_name(f"{stage}.yaml") for stage in STAGES]
+    return {
+        "kube-controller-manager": [
+            str(programs["kube-controller-manager"]),
+            *shared,
+            f"--secure-port={ports.manager}",
+            f"--service-account-private-key-file={folder / 'accounts.key'}",
+            f"--root-ca-file={folder / 'apiserver.crt'}",
+        ],
+        "kube-scheduler": [
+            str(programs["kube-scheduler"]),
+            *shared,
+            f"--secure-port={ports.scheduler}",
+        ],
+        "kwok": [
+            str(programs["kwok"]),
+            f"--kubeconfig={kubeconfig}",
+            "--manage-all-nodes",
+            "--node-ip=127.0.0.1",
+            f"--node-port={ports.kubelet}",
+            f"--server-address={kubelet}",
+            f"--tls-cert-file={folder / 'kubelet.crt'}",
+            f"--tls-private-key-file={folder / 'kubelet.key'}",
+            *(f"--config={stage}" for stage in stages),
+        ],
+    }

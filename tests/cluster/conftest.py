@@ -15,19 +15,22 @@ from streams.config.crd import manifests
 from tests.cluster.api import Api, RefusedError
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import TOKENS
+from tests.cluster.controllers import Controllers
 from tests.cluster.faults import FaultProxy
 from tests.cluster.namespaces import ContentLeftError
-from tests.cluster.parts import BuildFailedError, available, ensure
+from tests.cluster.parts import CLUSTER, CONTROLLERS, BuildFailedError, available, ensure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 HERE = Path(__file__).parent
 TIMEOUT_SECONDS = 120.0
 """The first test also waits for the cluster, which is ready after 3 s on an idle machine."""
 
 Programs = dict[str, Path]
-PROGRAMS = pytest.StashKey["Programs | str"]()
+PROGRAMS = pytest.StashKey[dict[str, "Programs | str"]]()
+WANTED = {"programs": CLUSTER, "whole_programs": (*CLUSTER, *CONTROLLERS)}
+"""What is built for which fixture."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses
@@ -41,36 +44,49 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build what is missing here, where no test's timeout runs."""
-    wanting = [item for item in session.items if "programs" in getattr(item, "fixturenames", ())]
-    if wanting and not session.config.option.collectonly:
-        reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-        say: Callable[[str], None] = print if reporter is None else reporter.write_line
-        programs = had(say)
-        if isinstance(programs, str):
-            say(f"{len(wanting)} tests need a genuine Kubernetes cluster: {programs}")
-        session.config.stash[PROGRAMS] = programs
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    say: Callable[[str], None] = print if reporter is None else reporter.write_line
+    session.config.stash[PROGRAMS] = {}
+    for fixture, names in WANTED.items():
+        wanting = [item for item in session.items if fixture in getattr(item, "fixturenames", ())]
+        if wanting and not session.config.option.collectonly:
+            found = had(names, say=say)
+            if isinstance(found, str):
+                say(f"{len(wanting)} tests need a genuine Kubernetes cluster: {found}")
+            session.config.stash[PROGRAMS][fixture] = found
 
 
-def had(say: Callable[[str], None]) -> Programs | str:
-    """The programs of a cluster, or why there are none."""
-    reason = available()
+def had(names: Sequence[str], *, say: Callable[[str], None]) -> Programs | str:
+    """The programs by name, or why there are none."""
+    reason = available(names)
     if reason is not None:
         return reason
     try:
-        return ensure(say=say)
+        return ensure(names, say=say)
     except BuildFailedError as failure:
         return f"{failure}"
 
 
-@pytest.fixture(scope="session")
-def programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
+def built(fixture: str, config: pytest.Config) -> Programs:
     """The built programs; without them the test is skipped, on CI it fails if they did not build."""
-    found = pytestconfig.stash[PROGRAMS]
+    found = config.stash[PROGRAMS][fixture]
     if isinstance(found, str):
-        if os.environ.get("CI") and available() is None:
+        if os.environ.get("CI") and available(WANTED[fixture]) is None:
             pytest.fail(found, pytrace=False)
         pytest.skip(found)
     return found
+
+
+@pytest.fixture(scope="session")
+def programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
+    """The programs of a cluster."""
+    return built("programs", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def whole_programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
+    """The programs of a cluster with controllers and a node."""
+    return built("whole_programs", pytestconfig)
 
 
 @pytest.fixture(scope="session")
@@ -115,4 +131,17 @@ def proxied(proxy: FaultProxy) -> Api:
 def fresh_cluster(programs: Mapping[str, Path], tmp_path: Path) -> Iterator[Cluster]:
     """A cluster of the test's own, to compact, to restart and to break."""
     with Cluster(tmp_path / "cluster", programs=programs) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def whole_cluster(
+    whole_programs: Mapping[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cluster]:
+    """A cluster of the module's own, with controllers, service accounts, and a node that fakes pods."""
+    folder = tmp_path_factory.mktemp("whole-cluster")
+    with (
+        Cluster(folder, programs=whole_programs, accounts=True) as started,
+        Controllers(started, programs=whole_programs),
+    ):
         yield started

@@ -73,12 +73,21 @@ class Product:
     def start(self) -> None:
         """Start it, and return at once."""
         (self._port,) = free_ports(1)
-        command = [sys.executable, "-m", "streams", "run", "-f", str(self.folder), "--json-logs"]
-        command += ["--kubeconfig", str(self._kubeconfig), "--listen", f"127.0.0.1:{self._port}"]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *self._options], stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
+
+    def command(self) -> list[str]:
+        """The command line, which listens on `address`."""
+        command = [sys.executable, "-m", "streams", "run", "-f", str(self.folder), "--json-logs"]
+        command += ["--kubeconfig", str(self._kubeconfig), "--listen", self.address]
+        return [*command, *self._options]
+
+    @property
+    def address(self) -> str:
+        """Where it listens, as HOST:PORT."""
+        return f"127.0.0.1:{self._port}"
 
     def ready(self, *, seconds: float = READY_SECONDS) -> None:
         """Wait until every source has its first list; raises TimeoutError with the log's end."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -89,6 +91,27 @@ def image_files(top: Path = TOP) -> Iterator[PurePosixPath]:
                 path = PurePosixPath(file.relative_to(top).as_posix())
                 if file.is_file() and not ignored.has(path):
                     yield path
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What the last stage of the Dockerfile says of how the image runs."""
+
+    entrypoint: tuple[str, ...]
+    environment: dict[str, str]
+    user: str
+
+
+def image() -> Image:
+    """The image, as its Dockerfile tells it."""
+    text = (DEPLOY / "Dockerfile").read_text().replace("\\\n", " ")
+    said = {
+        word: rest
+        for line in text[text.rindex("\nFROM") :].splitlines()
+        for word, _, rest in [line.partition(" ")]
+    }
+    environment = dict(pair.split("=", 1) for pair in said["ENV"].split())
+    return Image(tuple(json.loads(said["ENTRYPOINT"])), environment, said["USER"])
 
 
 def lay_out(folder: Path) -> Path:
