@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import islice
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
 from streams.cluster.errors import ClusterError
@@ -12,6 +13,9 @@ from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
 from streams.informers.decode import UnreadableError, read_object
 from streams.informers.feed import Feed
 from streams.informers.reader import Answer
+
+ASKED_AT_ONCE = 8
+"""So many GETs are on their way together; a session holds more connections."""
 
 
 class Departures:
@@ -32,19 +36,28 @@ class Departures:
             await self._feed.doubtful.wait()
             self._feed.doubtful.clear()
             while doubts:
-                await self._settle(next(iter(doubts)))
+                await self._settle(tuple(islice(doubts, ASKED_AT_ONCE)))
 
-    async def _settle(self, key: str) -> None:
-        notice, _ = self._feed.doubts[key]
-        alive_uid = await alive(self._collection, key)
-        if alive_uid is None:
+    async def _settle(self, keys: tuple[str, ...]) -> None:
+        doubts = self._feed.doubts
+        asked = {key: doubts[key][0] for key in keys}
+        uids = await alive(self._collection, keys)
+        for key, alive_uid in uids.items():
+            if alive_uid is not None and doubts.get(key, (None,))[0] is asked[key]:
+                self._feed.settle(key, alive_uid=alive_uid)
+        if None in uids.values():
             wait_ns = self._backoff.next_ns(self._clock())
             await asyncio.sleep(wait_ns / NANOSECONDS_PER_SECOND)
-        elif self._feed.doubts.get(key, (None,))[0] is notice:
-            self._feed.settle(key, alive_uid=alive_uid)
 
 
-async def alive(collection: Collection, key: str) -> str | None:
+async def alive(collection: Collection, keys: Iterable[str]) -> dict[str, str | None]:
+    """Ask at once who bears each name now; the caller bounds how many that are."""
+    async with asyncio.TaskGroup() as tasks:
+        asked = {key: tasks.create_task(_alive(collection, key)) for key in keys}
+    return {key: task.result() for key, task in asked.items()}
+
+
+async def _alive(collection: Collection, key: str) -> str | None:
     """The uid of whoever bears the name now, "" if nobody does; None where the server does not say.
 
     Who may not ask is told of deletions: that something lives on is only said where it was seen.

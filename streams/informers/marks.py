@@ -22,32 +22,33 @@ class Marks:
     def __init__(self, is_known: Callable[[str], bool]) -> None:
         self.due: dict[str, None] = {}
         """To be read again."""
-        self.gone: dict[str, None] = {}
-        """Departed when they were marked; there is nothing to read."""
+        self.gone: dict[str, str] = {}
+        """Departed when they were marked, there is nothing to read: the uid each had, "" where nobody knows."""
         self._is_known = is_known
-        self._parked: dict[str, Hold] = {}
+        self._parked: dict[str, tuple[Hold, str]] = {}
         self._holds: dict[Hold, dict[str, None]] = {}
 
     def __len__(self) -> int:
         return len(self.due) + len(self.gone) + len(self._parked)
 
-    def add(self, key: str, hold: Hold | None) -> None:
-        """Mark an object, under a hold if it is one that is still open."""
+    def add(self, key: str, hold: Hold | None, *, uid: str = "") -> None:
+        """Mark an object, under a hold if it is one that is still open; ``uid`` is that of a departed one."""
         self.clear(key)
         if hold is not None and hold.open:
-            self._parked[key] = hold
+            self._parked[key] = hold, uid
             self._holds.setdefault(hold, {})[key] = None
         elif self._is_known(key):
             self.due[key] = None
         else:
-            self.gone[key] = None
+            self.gone[key] = uid
 
     def clear(self, key: str) -> None:
         """Its newest state was told."""
         self.due.pop(key, None)
         self.gone.pop(key, None)
-        hold = self._parked.pop(key, None)
-        if hold is not None:
+        parked = self._parked.pop(key, None)
+        if parked is not None:
+            hold, _ = parked
             keys = self._holds[hold]
             del keys[key]
             if not keys:
@@ -63,10 +64,10 @@ class Marks:
         for hold in tuple(self._holds):
             if not hold.open:
                 for key in tuple(self._holds[hold]):
-                    self.add(key, None)
+                    self._free(key)
             elif now_ns >= hold.try_at_ns:
                 hold.try_at_ns = now_ns + TRY_EVERY_NS
-                self.add(next(iter(self._holds[hold])), None)
+                self._free(next(iter(self._holds[hold])))
 
     def release_at_ns(self) -> int | None:
         """When ``release`` has something to do at the latest; None if nothing is parked."""
@@ -76,3 +77,7 @@ class Marks:
         """Nobody is there to be told."""
         for marked in (self.due, self.gone, self._parked, self._holds):
             marked.clear()
+
+    def _free(self, key: str) -> None:
+        _, uid = self._parked[key]
+        self.add(key, None, uid=uid)

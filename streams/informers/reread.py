@@ -17,7 +17,7 @@ from streams.informers.backoff import Backoff
 from streams.informers.book import Silence
 from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
 from streams.informers.decode import Found, UnreadableError, read_object
-from streams.informers.departures import alive
+from streams.informers.departures import ASKED_AT_ONCE, alive
 from streams.informers.feed import Age, Feed
 from streams.informers.notice import Notice, Origin
 from streams.informers.relisting import Need, Relisting, RereadError, refusal
@@ -132,18 +132,15 @@ class Rereader:
 
     async def _tell_gone(self, subscription: Subscription) -> None:
         """Tell of departures; where objects can leave the selector, one GET each tells how."""
-        for key in tuple(islice(subscription.marks.gone, AT_ONCE)):
-            if subscription.room.is_full:
-                return
-            notice = tombstone(key)
-            if self._feed.watched.is_selective:
-                alive_uid = await alive(self._collection, key)
-                if alive_uid is None:
-                    self._back_off(0.0)
-                    return
-                notice.departure = Departure.LEFT_SELECTOR if alive_uid else Departure.DELETED
-            if key in subscription.marks.gone:
-                self._tell(subscription, notice)
+        gone, is_selective = subscription.marks.gone, self._feed.watched.is_selective
+        at_once = ASKED_AT_ONCE if is_selective else AT_ONCE
+        first = dict(islice(gone.items(), at_once))
+        living = await alive(self._collection, first) if is_selective else dict.fromkeys(first, "")
+        for key, alive_uid in living.items():
+            if alive_uid is None:
+                self._back_off(0.0)
+            elif gone.get(key) == first[key] and not subscription.room.is_full:
+                self._tell(subscription, _departed(key, uid=first[key], alive_uid=alive_uid))
 
     async def _tell_first(self, subscription: Subscription) -> None:
         """Read one marked object, and tell of it whoever has it marked."""
@@ -218,3 +215,11 @@ class Rereader:
                 if at_ns is not None and at_ns > now_ns
             ]
         return min(moments)
+
+
+def _departed(key: str, *, uid: str, alive_uid: str) -> Notice:
+    """Tell of a departure; who bears the name of an object whose uid nobody knows is taken for it."""
+    notice = tombstone(key, uid=uid)
+    if alive_uid and alive_uid == (uid or alive_uid):
+        notice.departure = Departure.LEFT_SELECTOR
+    return notice

@@ -15,7 +15,7 @@ from streams.informers.condition import Condition, Statistics
 from streams.informers.marks import Marks
 from streams.informers.notice import Notice, Origin, Watched
 from streams.informers.reflector import Reflector
-from streams.informers.store import Store, is_older, tombstone
+from streams.informers.store import Store, is_older
 
 log = logging.getLogger(__name__)
 
@@ -113,19 +113,16 @@ class Subscription:
             self.handler_errors += 1
             log.exception("a handler failed", extra={"key": notice.key, "detail": str(error)})
 
-    def missing(self, namespace: str, name: str) -> None:
-        """Tell of an object that departed while nobody watched."""
-        self.tell(tombstone(f"{namespace}/{name}"), Origin.LIST)
-
-    def mark_dirty(self, key: str, hold: Hold | None = None) -> None:
+    def mark_dirty(self, key: str, hold: Hold | None = None, *, uid: str = "") -> None:
         """Note that the newest state of an object was put aside: now, or until a hold opens the way.
 
-        What has no name cannot be read again, nor what departed and matters to nobody.
+        ``uid`` is that of an object which departed, here or while nobody watched. What has no name cannot be read
+        again, nor what departed and matters to nobody.
         """
         if self.closed or key.endswith("/"):
             return
         if self.knows(key) or self.matters(key):
-            self.marks.add(key, hold)
+            self.marks.add(key, hold, uid=uid)
             self._wake()
 
     def poke(self) -> None:

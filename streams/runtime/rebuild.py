@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection
+from dataclasses import dataclass
 
 from operators.index import Index, Known
 from streams.cluster.observations import Stored
 
-Subjects = dict[str, tuple[str, str]]
-"""An unresolved Observation's name to its subject's namespace and name."""
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """The subject of an unresolved Observation: its key (``namespace/name``), and the uid it had when written."""
+
+    key: str
+    uid: str
+
+
+Subjects = dict[str, Remembered]
+"""An unresolved Observation's name to its subject."""
 
 
 async def rebuild(stored: AsyncIterator[Stored], index: Index) -> Subjects:
@@ -31,21 +41,22 @@ async def rebuild(stored: AsyncIterator[Stored], index: Index) -> Subjects:
             ),
         )
         if not spec.resolved_at and spec.evidence is None:
-            subjects[name] = one.subject.namespace, one.subject.name
+            key = f"{one.subject.namespace}/{one.subject.name}"
+            subjects[name] = Remembered(key, spec.details.metadata.uid)
     return subjects
 
 
 def departed(
     subjects: Subjects, present: Collection[str], *, name_of: Callable[[str], str]
-) -> list[tuple[str, str]]:
+) -> list[Remembered]:
     """Which subjects ended while nobody watched: they have an unresolved Observation, and are not there.
 
-    ``present`` are the keys (``namespace/name``) the first list brought, ``name_of`` names their Observations. An
-    Observation whose name is no longer the one its subject would get belongs to nobody here, and is left alone.
+    ``present`` are the keys the first list brought, ``name_of`` names their Observations. An Observation whose name
+    is no longer the one its subject would get belongs to nobody here, and is left alone.
     """
     there = {name_of(key) for key in present}
     return [
-        (namespace, name)
-        for observation, (namespace, name) in subjects.items()
-        if observation not in there and name_of(f"{namespace}/{name}") == observation
+        subject
+        for observation, subject in subjects.items()
+        if observation not in there and name_of(subject.key) == observation
     ]

@@ -165,8 +165,8 @@ class RunningSource:
             raise AssertionError("a source that was subscribed to has a subscription")
         self.condition = "Syncing"
         await subscription.synced.wait()
-        for namespace, name in departed(subjects, subscription.keys(), name_of=self._name_of):
-            subscription.missing(namespace, name)
+        for gone in departed(subjects, subscription.keys(), name_of=self._name_of):
+            subscription.mark_dirty(gone.key, uid=gone.uid)
         self.complete = True
         self.condition = "Running"
         log.info("source runs", extra={"ingester": self.ingester, "objects": subscription.known})
@@ -220,7 +220,13 @@ class RunningSource:
             watched,
             room=self.books.room,
             resync_seconds=plan.resync_seconds,
+            matters=self._matters,
         )
+
+    def _matters(self, key: str) -> bool:
+        """Whether there is an Observation to resolve, should the object depart."""
+        known = self.books.index.get(self._name_of(key))
+        return known is not None and not known.resolved
 
     def _write_to(self, around: Surroundings) -> ObservationSink:
         return ObservationSink(

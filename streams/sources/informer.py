@@ -16,7 +16,11 @@ from streams.informers.subscription import Subscription
 
 
 class InformerSource:
-    """One subscription as an observable of raw events; it is made by subscribing, and closed by disposing."""
+    """One subscription as an observable of raw events; it is made by subscribing, and closed by disposing.
+
+    It counts the events of each subject that have not ended yet, as many as the pipeline has room for: a departure
+    matters to those too.
+    """
 
     def __init__(
         self,
@@ -32,7 +36,8 @@ class InformerSource:
         self._watched = watched
         self._room = room
         self._resync_seconds = resync_seconds
-        self._matters = matters
+        self._remembers = matters
+        self._open: dict[str, int] = {}
 
     @property
     def events(self) -> Observable[RawEvent]:
@@ -47,7 +52,9 @@ class InformerSource:
         emit = observer.on_next
 
         def handle(notice: Notice) -> None:
-            emit(self._event(notice))
+            event = self._event(notice)
+            self._open[event.key] = self._open.get(event.key, 0) + 1
+            emit(event)
 
         subscription = self._manager.subscribe(
             self._watched,
@@ -81,8 +88,15 @@ class InformerSource:
         return kind
 
     def _acknowledge(self, event: RawEvent, outcome: Outcome) -> None:
+        key = event.key
+        left = self._open.pop(key) - 1
+        if left:
+            self._open[key] = left
         if is_spilled(outcome) and self.subscription is not None:
-            self.subscription.mark_dirty(event.key, outcome.hold)
+            self.subscription.mark_dirty(key, outcome.hold, uid=event.uid)
+
+    def _matters(self, key: str) -> bool:
+        return key in self._open or self._remembers(key)
 
 
 def informer_source(
@@ -93,7 +107,10 @@ def informer_source(
     resync_seconds: float = 0.0,
     matters: Callable[[str], bool] = always,
 ) -> InformerSource:
-    """Make a source of what an informer tells; the parameters are those of ``InformerManager.subscribe``."""
+    """Make a source of what an informer tells; the parameters are those of ``InformerManager.subscribe``.
+
+    ``matters`` need only say what is remembered downstream: the source knows what is on the way.
+    """
     return InformerSource(
         manager, watched, room=room, resync_seconds=resync_seconds, matters=matters
     )

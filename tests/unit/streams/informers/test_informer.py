@@ -76,7 +76,6 @@ def test_the_last_subscriber_stops_the_watch_and_nobody_is_told_after_closing() 
         await world.in_step()
         assert (one.told, one.subscription.dirty_count) == ([], 0)
         one.subscription.mark_dirty("default/a")
-        one.subscription.missing("default", "a")
         assert (one.told, one.subscription.dirty_count) == ([], 0)
         assert world.client.open_watches == 1
 

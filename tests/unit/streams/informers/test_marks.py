@@ -22,14 +22,14 @@ def test_a_known_object_is_due_and_a_departed_one_gone() -> None:
 def test_under_an_open_hold_it_waits_until_the_hold_closes() -> None:
     marked, hold = marks("n/a"), Hold("quota", detail="", try_at_ns=100)
     marked.add("n/a", hold)
-    marked.add("n/b", hold)
+    marked.add("n/b", hold, uid="uid-b")
 
     marked.release(99)
     assert (list(marked.due), len(marked), marked.release_at_ns()) == ([], 2, 100)
     hold.open = False
     assert marked.release_at_ns() == 0
     marked.release(99)
-    assert (list(marked.due), list(marked.gone)) == (["n/a"], ["n/b"])
+    assert (list(marked.due), marked.gone) == (["n/a"], {"n/b": "uid-b"})
     assert marked.release_at_ns() is None
 
 

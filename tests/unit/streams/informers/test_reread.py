@@ -10,6 +10,7 @@ from operators.clock import NANOSECONDS_PER_SECOND
 from operators.event import Change, Departure
 from operators.outcome import Hold
 from streams.cluster.errors import TooLargeAnswerError, UnreachableError
+from streams.informers.departures import ASKED_AT_ONCE
 from tests.kit.model_api import ModelApi
 from tests.kit.model_client import Asked, Reply, refusal
 from tests.unit.streams.informers.world import SELECTED, Subscriber, World, play
@@ -537,7 +538,8 @@ def test_a_departure_that_matters_to_nobody_is_forgotten() -> None:
 
 def test_with_a_selector_one_get_tells_how_it_departed() -> None:
     async def scene(world: World) -> None:
-        world.api.put("left", **{"in": "no"})
+        for name in ("left", "still", "remade"):
+            world.api.put(name, **{"in": "no"})
         one = world.subscribe(SELECTED)
         await watching(world)
         answers: list[Reply | None] = [refusal(500)]
@@ -547,21 +549,53 @@ def test_with_a_selector_one_get_tells_how_it_departed() -> None:
 
         world.client.interfere = fail
         one.subscription.mark_dirty("default/left")
-        one.subscription.mark_dirty("default/gone")
+        one.subscription.mark_dirty("default/gone", uid="uid-0")
+        one.subscription.mark_dirty("default/still", uid=world.api.objects["still"].uid)
+        one.subscription.mark_dirty("default/remade", uid="uid-0")
         await world.until(lambda: one.subscription.dirty_count == 0)
         assert {notice.name: notice.departure for notice in one.told} == {
             "left": Departure.LEFT_SELECTOR,
             "gone": Departure.DELETED,
+            "still": Departure.LEFT_SELECTOR,
+            "remade": Departure.DELETED,
         }
+        assert {notice.uid for notice in one.told} == {"", "uid-0", "uid-2"}
 
     play(scene)
 
 
-def test_an_object_that_departed_while_nobody_watched_is_told_when_asked() -> None:
+def test_only_so_many_are_asked_for_at_once_whoever_fails_again() -> None:
+    async def scene(world: World) -> None:
+        one = world.subscribe(SELECTED)
+        await watching(world)
+        under_way, most = 0, 0
+        failures = 50
+
+        async def slow(_: Asked) -> Reply | None:
+            nonlocal under_way, most, failures
+            under_way += 1
+            most = max(most, under_way)
+            await world.rest(0.2)
+            under_way -= 1
+            failures -= 1
+            return refusal(500) if failures > 0 else None
+
+        world.client.interfere = slow
+        for number in range(100):
+            one.subscription.mark_dirty(f"default/c{number:03}", uid="uid-0")
+        await world.until(lambda: len(one.told) == 100)
+        assert most == ASKED_AT_ONCE
+        assert {notice.change for notice in one.told} == {Change.DELETED}
+
+    play(scene)
+
+
+def test_an_object_that_departed_while_nobody_watched_is_told_without_asking() -> None:
     async def scene(world: World) -> None:
         one = world.subscribe()
         await one.subscription.synced.wait()
-        one.subscription.missing("default", "x")
+        one.subscription.mark_dirty("default/x", uid="uid-0")
+        await world.until(lambda: one.subscription.dirty_count == 0)
         (notice,) = one.told
         assert (notice.change, notice.key) == (Change.DELETED, "default/x")
         assert notice.final_state_unknown

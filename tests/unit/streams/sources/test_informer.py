@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from operators.event import Change, Departure, RawEvent
-from operators.outcome import NEWER, SPILLED, Hold, Outcome
+from operators.outcome import NEWER, SPILLED, Ending, Hold, Outcome
 from streams.sources.informer import InformerSource, informer_source
 from tests.kit.model_client import CONFIG_MAP, CONFIG_MAPS
 from tests.unit.streams.informers.world import SELECTED, World, play
+
+STORED = Outcome(Ending.STORED)
 
 
 class Heard:
@@ -19,6 +21,11 @@ class Heard:
     async def until(self, count: int) -> list[RawEvent]:
         await self.world.until(lambda: len(self.events) >= count)
         return self.events
+
+
+def acknowledge(event: RawEvent, outcome: Outcome) -> None:
+    assert event.acknowledge is not None
+    event.acknowledge(event, outcome)
 
 
 def test_a_notice_becomes_a_raw_event_of_its_kind() -> None:
@@ -36,8 +43,10 @@ def test_a_notice_becomes_a_raw_event_of_its_kind() -> None:
         _, left = await heard.until(2)
         assert (left.change, left.departure) == (Change.DELETED, Departure.LEFT_SELECTOR)
         assert heard.source.subscription is not None
-        heard.source.subscription.missing("default", "x")
-        assert heard.events[-1].final_state_unknown
+        heard.source.subscription.mark_dirty("default/a", uid=left.uid)
+        _, _, again = await heard.until(3)
+        assert again.final_state_unknown
+        assert (again.uid, again.departure) == (left.uid, Departure.LEFT_SELECTOR)
 
     play(scene)
 
@@ -68,10 +77,6 @@ def test_what_was_spilled_is_told_again_and_nothing_else() -> None:
         heard = Heard(world, informer_source(world.manager, CONFIG_MAPS, room=room))
         first, second, third = await heard.until(3)
         await world.until(lambda: world.client.open_watches == 1)
-
-        def acknowledge(event: RawEvent, outcome: Outcome) -> None:
-            assert event.acknowledge is not None
-            event.acknowledge(event, outcome)
 
         hold = Hold("quota", detail="", try_at_ns=world.loop.clock() + 10**12)
         acknowledge(first, SPILLED)
@@ -104,5 +109,30 @@ def test_resync_and_what_matters_are_passed_on() -> None:
         source.subscription.mark_dirty("n/a")
         source.subscription.mark_dirty("n/b")
         assert source.subscription.dirty_count == 1
+
+    play(scene)
+
+
+def test_a_departure_without_room_matters_as_long_as_another_event_of_it_is_on_its_way() -> None:
+    async def scene(world: World) -> None:
+        for name in ("a", "b"):
+            world.api.put(name)
+        room = world.subscribe().room
+        source = informer_source(world.manager, CONFIG_MAPS, room=room, matters=lambda _: False)
+        heard = Heard(world, source)
+        first, second = await heard.until(2)
+        await world.until(lambda: world.client.open_watches == 1)
+        room.capacity = 0
+        for event in (first, second):
+            world.api.delete(event.name)
+        *_, first_gone, second_gone = await heard.until(4)
+        assert source.subscription is not None
+
+        acknowledge(first, STORED)
+        acknowledge(first_gone, SPILLED)
+        assert source.subscription.dirty_count == 0  # nothing is on its way, nobody remembers it
+        acknowledge(second_gone, SPILLED)
+        acknowledge(second, STORED)
+        assert list(source.subscription.marks.gone.items()) == [(second.key, second.uid)]
 
     play(scene)
