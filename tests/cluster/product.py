@@ -55,8 +55,7 @@ class Product:
     ) -> None:
         self.folder = folder / "ingesters"
         self.folder.mkdir(parents=True)
-        for number, document in enumerate(documents):
-            (self.folder / f"{number}.json").write_bytes(msgspec.json.encode(document))
+        self.rewrite(documents)
         self.log = folder / "product.log"
         self._kubeconfig = kubeconfig
         self._options = tuple(options)
@@ -69,6 +68,11 @@ class Product:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+
+    def rewrite(self, documents: Iterable[Mapping[str, Any]]) -> None:
+        """Give it other documents, for its next start."""
+        for number, document in enumerate(documents):
+            (self.folder / f"{number}.json").write_bytes(msgspec.json.encode(document))
 
     def start(self) -> None:
         """Start it, and return at once."""

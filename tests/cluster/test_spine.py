@@ -205,3 +205,35 @@ def test_two_ingesters_share_one_watch(installed: Cluster, namespace: str, tmp_p
         assert audited_watches(installed, namespace, "widgets") == 1
         product.assert_balanced("one")
         product.assert_balanced("two")
+
+
+@pytest.mark.timeout(120)
+def test_another_selector_is_told_apart_from_deletions(
+    installed: Cluster, namespace: str, tmp_path: Path
+) -> None:
+    generator = Generator(installed.api(), namespace)
+    for n in range(40):
+        generator.widget(f"w{n}", n, labels={"in": "yes", "tier": "a" if n < 10 else "b"})
+    before = widgets(namespace, informer={"labelSelector": "in=yes"})
+    with Product(tmp_path, [before], kubeconfig=installed.kubeconfig) as product:
+        product.ready()
+        product.quiet()
+        assert product.stop() == 0
+        for n in range(10, 15):
+            generator.delete(f"w{n}")
+        generator.delete("w15")
+        generator.widget("w15", 150, labels={"in": "yes", "tier": "b"})
+        after = widgets(namespace, informer={"labelSelector": "in=yes,tier=a"})
+        product.rewrite([after])
+        product.start()
+        product.ready()
+        product.quiet()
+        resolved = {
+            o["spec"]["resource"]["name"]: o["spec"]["resolvedReason"]
+            for o in generator.observations()
+            if "resolvedAt" in o["spec"]
+        }
+        deleted = {f"w{n}": "deleted" for n in range(10, 16)}
+        assert resolved == deleted | {f"w{n}": "left_selector" for n in range(16, 40)}
+        product.assert_balanced("widgets")
+        assert product.outcomes("widgets") == {"deduplicated": 10, "stored": 30}
