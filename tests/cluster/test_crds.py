@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from streams.config.crd import files, manifests
 from tests.cluster.api import Api
-from tests.kit.acceptance import CREATED, INGESTERS, OBSERVATIONS, Case, ingester, manifest
+from tests.kit.acceptance import (
+    CREATED,
+    INGESTERS,
+    OBSERVATIONS,
+    UNKNOWN_FIELD,
+    Case,
+    ingester,
+    manifest,
+)
 from tests.kit.whole_ingester import WHOLE
 
 if TYPE_CHECKING:
     from tests.cluster.cluster import Cluster
 
 STRICT_DRY_RUN = "?dryRun=All&fieldValidation=Strict"
+EXAMPLES = Path(__file__).parents[2] / "deploy" / "examples"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 NAMES = [one["metadata"]["name"] for one in manifests()]
 
@@ -54,6 +64,28 @@ def test_the_server_answers_as_the_contract_says(cluster: Cluster, case: Case) -
     answer = cluster.request("POST", f"{case.path}{STRICT_DRY_RUN}", body=case.manifest)
 
     assert answer.status == case.ours, answer.body.decode()
+
+
+@pytest.mark.parametrize(
+    "case",
+    [case for case in (*OBSERVATIONS, *INGESTERS) if case.ours == UNKNOWN_FIELD],
+    ids=lambda case: case.name,
+)
+def test_a_field_nobody_knows_is_pruned_where_the_user_is_not_strict(
+    cluster: Cluster, case: Case
+) -> None:
+    answer = cluster.request("POST", f"{case.path}?dryRun=All", body=case.manifest)
+
+    assert answer.status == CREATED, answer.body.decode()
+    spec = answer.json()["spec"]
+    assert "colour" not in spec
+    assert "uid" not in spec.get("resource", {})
+
+
+def test_the_server_takes_our_examples(cluster: Cluster) -> None:
+    said = cluster.kubectl(*("apply", "--dry-run=server", "--validate=strict", "-f", str(EXAMPLES)))
+
+    assert len(said.splitlines()) >= len(list(EXAMPLES.glob("*.yaml"))) > 0
 
 
 def test_the_server_knows_every_field_of_the_model(cluster: Cluster) -> None:
