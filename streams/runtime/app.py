@@ -26,6 +26,7 @@ from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Watched
 from streams.metrics import Metrics, ProcessReading
+from streams.runtime.garbage import spare_the_loop
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
 from streams.runtime.running import Listener, RunningSource, Surroundings
@@ -199,6 +200,7 @@ def serve(plans: Sequence[Plan], settings: Settings) -> int:
 
     Raises ``ConfigurationError`` where no way to a cluster is configured.
     """
+    spare_the_loop()
     try:
         return _run(work(plans, settings))
     except CredentialsRefusedError as error:

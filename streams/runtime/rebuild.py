@@ -51,12 +51,11 @@ def departed(
 ) -> list[Remembered]:
     """Which subjects ended while nobody watched: they have an unresolved Observation, and are not there.
 
-    ``present`` are the keys the first list brought, ``name_of`` names their Observations. An Observation whose name
-    is no longer the one its subject would get belongs to nobody here, and is left alone.
+    ``present`` are the keys the first list brought, ``name_of`` names the Observation of a key. One whose name is no
+    longer the one its subject would get belongs to nobody here, and is left alone.
     """
-    there = {name_of(key) for key in present}
     return [
         subject
         for observation, subject in subjects.items()
-        if observation not in there and name_of(subject.key) == observation
+        if subject.key not in present and name_of(subject.key) == observation
     ]

@@ -1,0 +1,174 @@
+"""A source over the model API server: what it remembers of a run before, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from operators.normalise import subject_name
+from sinks.dead_letter import DeadLetters
+from sinks.holds import Holds
+from sinks.writer import Answer
+from streams.cluster.observations import Observations, Stored
+from streams.config.ingester import Ingester
+from streams.config.plan import Plan, plan
+from streams.runtime.pipeline import specs_of
+from streams.runtime.running import RunningSource, Surroundings
+from tests.kit import acceptance
+from tests.unit.streams.informers.world import World, play
+
+MOMENT = "2026-11-20T06:00:00Z"
+NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+
+
+def planned(**informer: str) -> Plan:
+    gvr = {"group": "", "version": "v1", "resource": "configmaps"}
+    document = acceptance.ingester(informer={"gvr": gvr, "namespace": "default", **informer})
+    return plan(Ingester.model_validate(document))
+
+
+class Remembered(Observations):
+    """The Observations of the run before, in memory; an apply replaces one."""
+
+    def __init__(self, how: Plan) -> None:
+        self.found: dict[str, dict[str, Any]] = {}
+        self.applied: list[str] = []
+        self._plan = how
+
+    def name(self, subject: str) -> str:
+        spec, how = specs_of(self._plan).normalise, self._plan
+        return subject_name(spec, how.group, how.resource, namespace="default", name=subject)
+
+    def remember(self, subject: str, *, uid: str, **spec: str) -> None:
+        name = self.name(subject)
+        self.found[name] = {
+            "metadata": {"name": name, "namespace": "default", "resourceVersion": "7"},
+            "spec": {
+                "source": self._plan.source,
+                "category": "operations",
+                "severity": "medium",
+                "eventType": "change",
+                "firstSeen": MOMENT,
+                "lastSeen": MOMENT,
+                "fingerprint": "before",
+                "resource": {"kind": "ConfigMap", "namespace": "default", "name": subject},
+                "details": {"metadata": {"name": subject, "uid": uid}},
+                **spec,
+            },
+        }
+
+    def spec(self, subject: str) -> dict[str, Any]:
+        return self.found[self.name(subject)]["spec"]
+
+    async def own(self, label: str) -> AsyncIterator[Stored]:
+        assert label == "default.case"
+        for one in tuple(self.found.values()):
+            yield msgspec.convert(one, Stored)
+
+    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
+        assert namespace == "default"
+        self.applied.append(name)
+        self.found[name] = msgspec.json.decode(body)
+        return Answer(200, body)
+
+    async def read(self, namespace: str, name: str) -> Answer:
+        assert namespace == "default"
+        return Answer(200, msgspec.json.encode(self.found[name]))
+
+
+def running(world: World, how: Plan, observations: Observations) -> RunningSource:
+    clock = world.loop.clock
+    return RunningSource(
+        how,
+        Surroundings(
+            manager=world.manager,
+            observations=observations,
+            holds=Holds(clock),
+            dead_letters=DeadLetters(now=lambda: NOW),
+            clock=clock,
+            now=lambda: NOW,
+            random=lambda: 0.0,
+        ),
+    )
+
+
+async def stopped(world: World, source: RunningSource) -> None:
+    """Wait until all is told and settled, and stop."""
+    await world.until(lambda: source.complete)
+    subscription = source.subscription
+    assert subscription is not None
+    await world.until(lambda: not subscription.dirty_count)
+    await source.drained()
+    assert source.ledger.balance == subscription.book.balance == 0
+    assert subscription.book.received == source.ledger.received
+    source.stop_intake()
+    await source.abandon()
+
+
+def test_a_selector_that_changed_between_two_runs_is_told_apart_from_deletions() -> None:
+    async def scene(world: World) -> None:
+        how = planned(labelSelector="in=yes")
+        cluster = Remembered(how)
+        for name, label in (("stays", "yes"), ("left", "no"), ("remade", "no"), ("old", "no")):
+            cluster.remember(name, uid=world.api.put(name, **{"in": label}).uid)
+        cluster.spec("remade")["details"]["metadata"]["uid"] = "uid-before"
+        del cluster.spec("old")["details"]["metadata"]["uid"]
+        cluster.remember("gone", uid="uid-gone")
+        cluster.remember("ended", uid="uid-ended", resolvedAt=MOMENT)
+
+        source = running(world, how, cluster)
+        source.start()
+        await stopped(world, source)
+
+        names = "left", "old", "remade", "gone"
+        assert {name: cluster.spec(name)["resolvedReason"] for name in names} == {
+            "left": "left_selector",
+            "old": "left_selector",
+            "remade": "deleted",
+            "gone": "deleted",
+        }
+        assert "resolvedAt" not in cluster.spec("stays")
+        assert "resolvedReason" not in cluster.spec("ended")
+        assert len(cluster.applied) == 5
+
+    world = play(scene)
+    assert world.client.count("get") == 4
+
+
+def test_without_a_selector_nobody_is_asked() -> None:
+    async def scene(world: World) -> None:
+        how = planned()
+        cluster = Remembered(how)
+        cluster.remember("gone", uid="uid-gone")
+        source = running(world, how, cluster)
+        source.start()
+        await stopped(world, source)
+        assert cluster.spec("gone")["resolvedReason"] == "deleted"
+
+    world = play(scene)
+    assert world.client.count("get") == 0
+
+
+def test_a_departure_matters_while_there_is_an_observation_to_resolve() -> None:
+    async def scene(world: World) -> None:
+        how = planned()
+        cluster = Remembered(how)
+        cluster.remember("open", uid=world.api.put("open").uid)
+        cluster.remember("ended", uid="uid-ended", resolvedAt=MOMENT)
+        source = running(world, how, cluster)
+        source.start()
+        await world.until(lambda: source.complete)
+        subscription = source.subscription
+        assert subscription is not None
+        names = "open", "ended", "never"
+        assert {name: subscription.matters(f"default/{name}") for name in names} == {
+            "open": True,
+            "ended": False,
+            "never": False,
+        }
+        await stopped(world, source)
+
+    play(scene)
