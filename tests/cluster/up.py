@@ -27,8 +27,13 @@ Kubernetes {version} at {url}, with the CRDs of zen-streams. In another terminal
 
   export KUBECONFIG={kubeconfig}
   export PATH={programs}:$PATH
-  kubectl get ingesters,observations --all-namespaces
-  {product} run -f YOUR-INGESTERS/
+  {product} run -f {examples}
+
+and in a third one, with the same two exports:
+
+  kubectl create configmap hello --from-literal=a=b
+  kubectl label configmap hello zen-streams/watch=yes
+  kubectl get observations --all-namespaces
 
 It has no controllers and no nodes. Its logs and its audit log: {logs}
 Ctrl-C ends it and removes what it held.
@@ -104,6 +109,7 @@ def how_to(cluster: Cluster, *, kubectl: Path) -> str:
         kubeconfig=FOLDER / "kubeconfig",
         programs=kubectl.parent,
         product=installed if installed.exists() else f"{sys.executable} -m streams",
+        examples=TOP / "deploy" / "examples",
         logs=cluster.folder,
     )
 

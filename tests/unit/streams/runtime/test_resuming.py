@@ -11,7 +11,7 @@ import msgspec
 from operators.normalise import subject_name
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
-from sinks.writer import Answer
+from sinks.writer import Answer, Correlation
 from streams.cluster.observations import Observations, Stored
 from streams.config.ingester import Ingester
 from streams.config.plan import Plan, plan
@@ -68,14 +68,18 @@ class Remembered(Observations):
         for one in tuple(self.found.values()):
             yield msgspec.convert(one, Stored)
 
-    async def apply(self, namespace: str, name: str, *, body: bytes) -> Answer:
-        assert namespace == "default"
+    async def apply(
+        self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
+    ) -> Answer:
+        assert (namespace, correlation) == ("default", None)
         self.applied.append(name)
         self.found[name] = msgspec.json.decode(body)
         return Answer(200, body)
 
-    async def read(self, namespace: str, name: str) -> Answer:
-        assert namespace == "default"
+    async def read(
+        self, namespace: str, name: str, *, correlation: Correlation | None = None
+    ) -> Answer:
+        assert (namespace, correlation) == ("default", None)
         return Answer(200, msgspec.json.encode(self.found[name]))
 
 
