@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
 from operators.index import Index, Known
-from streams.cluster.observations import Stored
+from streams.cluster.errors import ClusterError
+from streams.cluster.observations import ListRefusedError, Stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,27 @@ class Remembered:
 
 Subjects = dict[str, Remembered]
 """An unresolved Observation's name to its subject."""
+
+FIRST_SECONDS = 1.0
+LONGEST_SECONDS = 15.0
+
+
+async def rebuild_in_time(
+    stored: Callable[[], AsyncIterator[Stored]],
+    index: Index,
+    *,
+    waits: Callable[[Exception], None],
+    sleep: Callable[[float], Awaitable[None]],
+) -> Subjects:
+    """Rebuild as soon as the Observations can be listed; each failure is told (``waits``), and waited out."""
+    wait_seconds = FIRST_SECONDS
+    while True:
+        try:
+            return await rebuild(stored(), index)
+        except (ClusterError, ListRefusedError) as error:
+            waits(error)
+        await sleep(wait_seconds)
+        wait_seconds = min(2 * wait_seconds, LONGEST_SECONDS)
 
 
 async def rebuild(stored: AsyncIterator[Stored], index: Index) -> Subjects:

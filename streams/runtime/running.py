@@ -20,21 +20,17 @@ from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
 from sinks.manifest import Owner
 from sinks.observation import ObservationSink
-from streams.cluster.errors import ClusterError
-from streams.cluster.observations import ListRefusedError, Observations
+from streams.cluster.observations import Observations
 from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Watched
 from streams.informers.subscription import Subscription
 from streams.runtime.pipeline import Books, compose, specs_of
-from streams.runtime.rebuild import Subjects, departed, rebuild
+from streams.runtime.rebuild import departed, rebuild_in_time
 from streams.sources.informer import InformerSource, informer_source
 from streams.timings import Timings
 
 log = logging.getLogger(__name__)
-
-REBUILD_FIRST_SECONDS = 1.0
-REBUILD_LONGEST_SECONDS = 15.0
 
 
 Listener = Callable[["RunningSource", Ticket], None]
@@ -149,15 +145,21 @@ class RunningSource:
             self._informer.subscription.poke()
 
     async def _run(self) -> None:
-        subjects = await self._rebuilt()
+        around = self._around
+        subjects = await rebuild_in_time(
+            lambda: around.observations.own(self._owner.label),
+            self.books.index,
+            waits=self._waits,
+            sleep=lambda seconds: around.sleep(seconds * (1 + around.random())),
+        )
         self._pipeline = compose(
             self._specs,
             self._informer.events,
             self._sink,
             books=self.books,
-            clock=self._around.clock,
+            clock=around.clock,
             call_later=asyncio.get_running_loop().call_later,
-            now=self._around.now,
+            now=around.now,
             tell=self._tell,
         ).subscribe(on_error=self._broken)
         subscription = self._informer.subscription
@@ -171,20 +173,12 @@ class RunningSource:
         self.condition = "Running"
         log.info("source runs", extra={"ingester": self.ingester, "objects": subscription.known})
 
-    async def _rebuilt(self) -> Subjects:
-        wait_seconds = REBUILD_FIRST_SECONDS
-        while True:
-            try:
-                stored = self._around.observations.own(self._owner.label)
-                return await rebuild(stored, self.books.index)
-            except (ClusterError, ListRefusedError) as error:
-                self.condition = f"Waiting for the list of Observations: {error}"
-                log.warning(
-                    "the list of Observations cannot be read yet",
-                    extra={"ingester": self.ingester, "detail": str(error)},
-                )
-            await self._around.sleep(wait_seconds * (1 + self._around.random()))
-            wait_seconds = min(2 * wait_seconds, REBUILD_LONGEST_SECONDS)
+    def _waits(self, error: Exception) -> None:
+        self.condition = f"Waiting for the list of Observations: {error}"
+        log.warning(
+            "the list of Observations cannot be read yet",
+            extra={"ingester": self.ingester, "detail": str(error)},
+        )
 
     def _tell(self, ticket: Ticket) -> None:
         self.timings.note(ticket)

@@ -178,6 +178,11 @@ class Cluster:
                 name = f"crd/{document['metadata']['name']}"
                 self.kubectl("wait", "--for=condition=Established", "--timeout=30s", name)
 
+    @property
+    def etcd_address(self) -> tuple[str, int]:
+        """Where etcd serves its clients, over plain HTTP too."""
+        return "127.0.0.1", self._ports.etcd
+
     def etcdctl(self, *arguments: str) -> str:
         """What etcdctl printed; raises CommandFailedError."""
         endpoint = f"--endpoints=127.0.0.1:{self._ports.etcd}"

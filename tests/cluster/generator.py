@@ -58,8 +58,10 @@ class Generator:
         """Where the widgets are."""
         return f"/apis/{GROUP}/v1/namespaces/{self.namespace}/widgets"
 
-    def widget(self, name: str, value: int, *, labels: dict[str, str] | None = None) -> None:
-        """Make a widget, or change it."""
+    def widget(
+        self, name: str, value: int, *, labels: dict[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Make a widget, or change it; what the server says it is now."""
         body = {
             "apiVersion": f"{GROUP}/v1",
             "kind": "Widget",
@@ -67,7 +69,7 @@ class Generator:
             "data": {"value": value},
         }
         query = "fieldManager=generator&force=true"
-        self._need(
+        now = self._need(
             "PATCH",
             f"{self.path}/{name}?{query}",
             body=body,
@@ -76,6 +78,7 @@ class Generator:
         self.sent += 1
         self.widgets[name] = body
         self.deleted.discard(name)
+        return now
 
     def delete(self, name: str) -> None:
         """Delete a widget."""

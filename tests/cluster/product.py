@@ -128,10 +128,12 @@ class Product:
                 return int(line.split()[1]) * 1024
         raise AssertionError("no VmRSS")
 
-    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        """Every sample by name and labels."""
+    def metrics(self, name: str = "") -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Every sample by name and labels, or those alone whose names begin with ``name``."""
         status, text = self._get("/metrics")
         assert status == 200
+        if name:
+            text = "".join(f"{line}\n" for line in text.splitlines() if line.startswith(name))
         return {
             (sample.name, frozenset(sample.labels.items())): sample.value
             for family in text_string_to_metric_families(text)
@@ -143,7 +145,7 @@ class Product:
         wanted = set(labels.items())
         return sum(
             value
-            for (sample, has), value in self.metrics().items()
+            for (sample, has), value in self.metrics(name).items()
             if sample == name and wanted <= has
         )
 

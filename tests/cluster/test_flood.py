@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from streams.config.crd import manifests
+from tests.cluster.bulk import put_widgets
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import TOKENS
 from tests.cluster.faults import FaultProxy
-from tests.cluster.generator import GROUP, WIDGETS, Generator, at_once
+from tests.cluster.generator import GROUP, WIDGETS, Generator
 from tests.cluster.processes import wait_until
 from tests.cluster.product import Product, ingester
 
@@ -47,7 +47,7 @@ class Compactions(threading.Thread):
 def test_nothing_final_is_lost_in_a_flood(fresh_cluster: Cluster, tmp_path: Path) -> None:
     fresh_cluster.apply(*manifests(), WIDGETS)
     generator = Generator(fresh_cluster.api(), "default")
-    at_once(partial(generator.widget, f"w{n}", 0) for n in range(OBJECTS))
+    put_widgets(fresh_cluster, generator, count=OBJECTS)
     document = ingester(
         "widgets", "default", resource="widgets", group=GROUP, buffer={"capacity": CAPACITY}
     )
@@ -88,9 +88,8 @@ def _watch_it(product: Product, generator: Generator) -> tuple[list[float], int]
         nonlocal most, number
         most = max(most, product.resident_bytes())
         number += 1
-        name = f"w{(number * 7919) % OBJECTS}"
-        generator.widget(name, number)
-        reads.append(_read_seconds(product, generator, name))
+        changed = generator.widget(f"w{(number * 7919) % OBJECTS}", number)
+        reads.append(_read_seconds(product, int(changed["metadata"]["resourceVersion"])))
         stored = product.total("zenstreams_dedup_entries", source="widgets")
         return stored >= OBJECTS
 
@@ -98,12 +97,9 @@ def _watch_it(product: Product, generator: Generator) -> tuple[list[float], int]
     return sorted(reads), most
 
 
-def _read_seconds(product: Product, generator: Generator, name: str) -> float:
-    """How long until the product's informer is past the version an object has now."""
+def _read_seconds(product: Product, version: int) -> float:
+    """How long until the product's informer has read a version that there is already."""
     asked = time.monotonic()
-    version = int(
-        generator.api.need("GET", f"{generator.path}/{name}")["metadata"]["resourceVersion"]
-    )
     wait_until(
         lambda: (
             product.total("zenstreams_watch_last_resource_version", source="widgets") >= version
