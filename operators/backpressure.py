@@ -15,7 +15,14 @@ T = TypeVar("T")
 def backpressure(credits_: Credits) -> Operator[Delivery[T], Delivery[T]]:
     """Take a credit for each event that passes, and give it back when the event settles, wherever that is.
 
-    It holds nothing itself: the buffer before it lets go only while there are credits.
+    ::
+
+        --a----b------------c--      two credits; a settles where c comes
+        backpressure(credits_)
+        --a----b------------c--      taken: 1, 2, and 2 again
+
+    It holds nothing itself, and ends nothing: the buffer before it lets go only while there are credits. The number of
+    credits is fixed. Completion and errors pass at once, and what is on its way keeps its credit.
     """
 
     def give(_: Ticket) -> None:

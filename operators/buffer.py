@@ -16,7 +16,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from operators.delivery import Delivery, Operator, Ticket
 from operators.event import RawEvent
-from operators.outcome import FULL, NEWER, SPILLED, STOPPED, TOO_LARGE
+from operators.outcome import NEWER, SPILLED, STOPPED, TOO_LARGE, Ending, Outcome
 from operators.room import Credits, Room
 
 Event = Delivery[RawEvent]
@@ -30,7 +30,18 @@ class WhenFull(StrEnum):
     BLOCK = "block"
     """Its source should have waited; having pushed all the same, it loses the event as ``dropped``."""
     DROP_NEWEST = "dropNewest"
+    """It ends ``dropped``."""
     DROP_OLDEST = "dropOldest"
+    """Those that wait longest end ``dropped`` in its favour; it does, where that would not be enough."""
+
+
+_DETAIL = "no room in the buffer"
+_REFUSED = {
+    WhenFull.SPILL: SPILLED,
+    WhenFull.BLOCK: Outcome(Ending.DROPPED, WhenFull.BLOCK.value, _DETAIL, "overflow"),
+    WhenFull.DROP_NEWEST: Outcome(Ending.DROPPED, WhenFull.DROP_NEWEST.value, _DETAIL, "overflow"),
+    WhenFull.DROP_OLDEST: Outcome(Ending.DROPPED, WhenFull.DROP_OLDEST.value, _DETAIL, "overflow"),
+}
 
 
 class Buffer(BaseModel):
@@ -57,7 +68,8 @@ class Gate:
     ) -> None:
         self._room = room
         self._credits = credits_
-        self._when_full = when_full
+        self._drops_oldest = when_full is WhenFull.DROP_OLDEST
+        self._refused = _REFUSED[when_full]
         self._observer = observer
         self._ready: dict[Any, Event] = {}
         self._behind: dict[Any, Event] = {}
@@ -125,13 +137,29 @@ class Gate:
 
     def _make_room(self, key: object, size_bytes: int) -> bool:
         """Whether an event fits, in the place of the one it replaces if there is one; others give way, by policy."""
-        while not self._room.fits(size_bytes, instead_of=_size(self._waiting(key).get(key))):
-            drops = self._when_full is WhenFull.DROP_OLDEST
-            oldest = next((one for one in self._ready if drops and one != key), None)
-            if oldest is None:
-                return False
-            self._ready.pop(oldest).ticket.end("buffer", FULL)
-        return True
+        instead_of = _size(self._waiting(key).get(key))
+        if self._room.fits(size_bytes, instead_of=instead_of):
+            return True
+        if not self._drops_oldest:
+            return False
+        giving_way = [
+            self._ready.pop(one) for one in self._oldest(key, size_bytes, instead_of=instead_of)
+        ]
+        for delivery in giving_way:
+            delivery.ticket.end("buffer", self._refused)
+        return self._room.fits(size_bytes, instead_of=_size(self._waiting(key).get(key)))
+
+    def _oldest(self, key: object, size_bytes: int, *, instead_of: int) -> list[object]:
+        """Those that must give way for an event to fit: the fewest, the oldest; none if all were not enough."""
+        items, bytes_ = self._room.excess(size_bytes, instead_of=instead_of)
+        chosen: list[object] = []
+        for one, delivery in self._ready.items():
+            if items <= 0 and bytes_ <= 0:
+                break
+            if one != key:
+                chosen.append(one)
+                items, bytes_ = items - 1, bytes_ - delivery.ticket.size_bytes
+        return chosen if items <= 0 and bytes_ <= 0 else []
 
     def _end_both(self, key: object, delivery: Event) -> None:
         """An event that fits nowhere ends, and so does the older one of its key: it is out of date."""
@@ -142,11 +170,12 @@ class Gate:
                 self._on_their_way[key].superseded = False
             older.ticket.give_way(delivery.ticket)
             older.ticket.end("buffer", NEWER)
-        delivery.ticket.end("buffer", SPILLED if self._when_full is WhenFull.SPILL else FULL)
+        delivery.ticket.end("buffer", self._refused)
 
     def _let_go(self, key: object, delivery: Event) -> None:
         self._on_their_way[key] = delivery.ticket
-        delivery.ticket.mark("buffer")
+        depth = len(self._ready) + len(self._behind)
+        delivery.ticket.mark("buffer", {"buffer.depth": depth})
         self._observer.on_next(delivery)
 
     def _settled(self, ticket: Ticket) -> None:
@@ -178,9 +207,17 @@ def _size(event: Event | None) -> int:
 
 
 def bounded_buffer(room: Room, credits_: Credits, *, when_full: WhenFull) -> Operator[Event, Event]:
-    """Hold what cannot go yet, within ``room``; let go while there are ``credits_``.
+    """Hold what cannot go yet, within ``room`` (events and bytes); let go while there are ``credits_``.
 
-    The stream completes when everything that was held has settled. Disposing ends what waits as ``interrupted``.
+    ::
+
+        --a1-b1-a2-b2-a3--c1----------------   a credit for one, room for three, when_full=SPILL
+        bounded_buffer(room, credits_, when_full=when_full)
+        --a1-----------------------b2----a3-   a1 settles, then b2; b1 and a2 ended coalesced, and so did c1: spilled
+
+    Events of one key go one by one, in order, and the newest replaces the one that waits, which ends ``coalesced``. The
+    mark says how many waited still. The stream completes when everything that was held has settled. Disposing, and an
+    error of the source, end what waits as ``interrupted``. An event larger than the whole room ends ``dead_lettered``.
     """
 
     def operator(source: Observable[Event]) -> Observable[Event]:

@@ -32,10 +32,13 @@ class Room:
 
     def fits(self, size_bytes: int, *, instead_of: int = -1) -> bool:
         """Whether an event fits, in the place of one of ``instead_of`` bytes if that is not negative."""
-        if instead_of >= 0:
-            bytes_after = self.bytes - instead_of + size_bytes
-            return self.items <= self.capacity and bytes_after <= self.capacity_bytes
-        return self.items < self.capacity and self.bytes + size_bytes <= self.capacity_bytes
+        items, bytes_ = self.excess(size_bytes, instead_of=instead_of)
+        return items <= 0 and bytes_ <= 0
+
+    def excess(self, size_bytes: int, *, instead_of: int = -1) -> tuple[int, int]:
+        """How many events and bytes would be too many with such an event; nothing positive if it fits."""
+        items, bytes_ = self.items - self.capacity, self.bytes + size_bytes - self.capacity_bytes
+        return (items, bytes_ - instead_of) if instead_of >= 0 else (items + 1, bytes_)
 
     def take(self, size_bytes: int) -> None:
         """Hold one event more."""

@@ -103,8 +103,7 @@ class Line(Generic[T]):
             self._waiting.append((delivery, self._clock()))
             self._arm()
         else:
-            delivery.ticket.mark("throttle", OVER)
-            delivery.settle(OVER)
+            delivery.ticket.end("throttle", OVER)
 
     def finish(self) -> None:
         """The source is done; completion follows once nobody waits."""
@@ -118,8 +117,7 @@ class Line(Generic[T]):
             self._timer = None
         waiting, self._waiting = self._waiting, deque()
         for delivery, _ in waiting:
-            delivery.ticket.mark("throttle", STOPPED)
-            delivery.settle(STOPPED)
+            delivery.ticket.end("throttle", STOPPED)
 
     def _release(self) -> None:
         """The timer's call: let go as many as there are tokens for, then wait for the next."""

@@ -23,7 +23,8 @@ class Buffer(Spec):
     )
     when_full: Literal["block", "dropNewest", "dropOldest"] | None = Field(
         default=None,
-        description="What a webhook or log source does when full; informers read again later.",
+        description="What a webhook or log source does when full, block if unset; an informer reads"
+        " again later.",
     )
 
 

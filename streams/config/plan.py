@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
+from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer
 from streams.config.rules import Filters
-from streams.config.spellings import KEY, deduplication_of, filters_of, order_of, throttle_of
+from streams.config.spellings import (
+    KEY,
+    deduplication_of,
+    filters_of,
+    order_of,
+    throttle_of,
+    when_full_of,
+)
 from streams.config.units import duration_seconds, quantity_bytes
 from streams.config.values import ADAPTIVE, Order
 
@@ -37,6 +45,7 @@ class Plan:
     capacity: int
     capacity_bytes: int
     in_flight: int
+    when_full: WhenFull
     dedup_enabled: bool
     dedup_fields: tuple[str, ...] | None
     """The fields of strategy ``key``; ``None`` for the whole fingerprint."""
@@ -71,6 +80,7 @@ def plan(ingester: Ingester) -> Plan:
         capacity=buffer.capacity,
         capacity_bytes=quantity_bytes(buffer.capacity_bytes),
         in_flight=in_flight,
+        when_full=when_full_of(spec),
         dedup_enabled=dedup.enabled,
         dedup_fields=dedup.fields if dedup.strategy == KEY and dedup.fields else None,
         filter=_filter(filters_of(spec)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeVar
 
+from operators.buffer import WhenFull
 from streams.config.findings import path_of
 from streams.config.ingester import IngesterSpec
 from streams.config.limits import RateLimit, Throttle
@@ -17,6 +18,7 @@ T = TypeVar("T")
 Spelled = list[tuple[Location, T]]
 """Everything a spec says of one thing, the place that counts first."""
 
+INFORMER = "informer"
 KEY = "key"
 SECONDS_PER_MINUTE = 60
 MOST_PER_MINUTE = 60_000_000_000
@@ -46,6 +48,14 @@ def throttle_of(spec: IngesterSpec) -> Throttle | None:
     return next((each for _, each in _throttles(spec)), None)
 
 
+def when_full_of(spec: IngesterSpec) -> WhenFull:
+    """What becomes of an event without room: an informer reads it again; others wait, unless told otherwise."""
+    if spec.ingester == INFORMER:
+        return WhenFull.SPILL
+    said = spec.buffer.when_full if spec.buffer is not None else None
+    return WhenFull(said or WhenFull.BLOCK)
+
+
 def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     """What something else in the same spec takes the effect from: where it stands, and why."""
     yield from _about_deduplication(_deduplications(spec))
@@ -53,6 +63,8 @@ def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     yield from _later(_orders(spec))
     yield from _later(_throttles(spec))
     yield from _about_rates(spec.rate_limit or RateLimit())
+    if spec.ingester == INFORMER and spec.buffer is not None and spec.buffer.when_full is not None:
+        yield ("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit"
 
 
 def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:

@@ -68,7 +68,6 @@ UNBUILT = (
     Unbuilt("webhook"),
     Unbuilt("logs"),
     Unbuilt("buffer.inFlight", _one_of(ADAPTIVE), instead="64 is used"),
-    Unbuilt("buffer.whenFull"),
     *(
         Unbuilt(f"{spelling}.{field}")
         for spelling in ("deduplication", "dedup", "processing.dedup")

@@ -100,6 +100,7 @@ def specs_of(plan: Plan) -> Specs:
             capacity=plan.capacity,
             capacity_bytes=plan.capacity_bytes,
             in_flight=plan.in_flight,
+            when_full=plan.when_full,
         ),
         normalise=Normalise(
             ingester_namespace=plan.namespace,

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic.alias_generators import to_snake
 
+from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, Origin
@@ -37,6 +38,7 @@ def test_a_minimal_document_has_the_defaults() -> None:
         capacity=1000,
         capacity_bytes=64 * 1024 * 1024,
         in_flight=64,
+        when_full=WhenFull.SPILL,
         dedup_enabled=True,
         dedup_fields=None,
         filter=Filter(),
@@ -100,6 +102,10 @@ def test_the_time_to_live_has_the_contracts_bounds(ttl: str, seconds: int) -> No
 
 def test_adaptive_uses_the_default() -> None:
     assert plan(document(buffer={"inFlight": "adaptive"})).in_flight == 64
+
+
+def test_an_informer_spills_whatever_the_document_says() -> None:
+    assert plan(document(buffer={"whenFull": "dropOldest"})).when_full is WhenFull.SPILL
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
+from operators.buffer import WhenFull
 from operators.throttle import Throttle
 from streams.config.findings import path_of
 from streams.config.ingester import Ingester
 from streams.config.plan import plan
-from streams.config.spellings import shadowed
+from streams.config.spellings import shadowed, when_full_of
 from tests.kit.acceptance import ingester
 
 
@@ -174,3 +175,25 @@ def test_rates_that_lose_their_effect_are_told() -> None:
     ]
     assert told(rateLimit={"enabled": False, "requestsPerSecond": 5}) == []
     assert told(rateLimit=limit) == []
+
+
+@pytest.mark.parametrize(
+    ("spec", "when_full"),
+    [
+        ({"buffer": {"whenFull": "dropOldest"}}, WhenFull.SPILL),
+        ({"ingester": "webhook"}, WhenFull.BLOCK),
+        ({"ingester": "logs", "buffer": {"capacity": 5}}, WhenFull.BLOCK),
+        ({"ingester": "logs", "buffer": {"whenFull": "dropNewest"}}, WhenFull.DROP_NEWEST),
+    ],
+)
+def test_what_becomes_of_an_event_without_room(spec: dict[str, Any], when_full: WhenFull) -> None:
+    assert when_full_of(document(**spec).spec) is when_full
+
+
+def test_what_an_informer_does_not_heed_is_told() -> None:
+    spec = document(buffer={"whenFull": "block"}).spec
+
+    assert list(shadowed(spec)) == [
+        (("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit")
+    ]
+    assert list(shadowed(document(ingester="webhook", buffer={"whenFull": "block"}).spec)) == []

@@ -31,6 +31,7 @@ BUILT = {
     "buffer.capacity",
     "buffer.capacityBytes",
     "buffer.inFlight",
+    "buffer.whenFull",
     "deduplication.enabled",
     "deduplication.fields",
     "deduplication.strategy",
@@ -148,7 +149,6 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
             {"optimization": {"thresholds": {"observationsPerMinute": {"warning": 5}}}},
         ),
         ("spec.ttl.max", {"ttl": {"default": "7d", "max": "30d"}}),
-        ("spec.buffer.whenFull", {"buffer": {"whenFull": "block"}}),
         (
             "spec.destinations[0].mapping",
             {"destinations": [CRD | {"mapping": {"domain": "security"}}]},
