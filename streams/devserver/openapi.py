@@ -23,9 +23,7 @@ _API_VERSION = "The versioned schema of this representation of an object."
 _KIND = "The REST resource that this object represents, in CamelCase."
 _METADATA = "Standard object's metadata."
 
-_FIELD_VALIDATION = (
-    "What becomes of fields that nobody knows and of duplicates: Ignore, Warn (the default), or Strict."
-)
+_FIELD_VALIDATION = "What becomes of fields that nobody knows and of duplicates: Ignore, Warn (the default), or Strict."
 
 
 def index(api_versions: Iterable[str]) -> Object:
@@ -153,7 +151,9 @@ def _operation(
             _query("fieldManager", "Who makes the change."),
             _query("fieldValidation", _FIELD_VALIDATION),
         ]
-        body = {"schema": _ref(f"{_META}.Patch" if action == "patch" else _name(served, served.kind))}
+        body = {
+            "schema": _ref(f"{_META}.Patch" if action == "patch" else _name(served, served.kind))
+        }
         found["requestBody"] = {"content": dict.fromkeys(takes, body), "required": True}
     return found
 
@@ -192,18 +192,12 @@ _SHARED: Object = {
                 {"type": "array", "items": _STRING}, "What must be done before it is gone."
             ),
             "generateName": _described(_STRING, "The beginning of a name that is to be made."),
-            "generation": _described(
-                _NUMBER, "Counts the changes of what is wanted."
-            ),
+            "generation": _described(_NUMBER, "Counts the changes of what is wanted."),
             "labels": _described(_STRINGS, "What it is found by."),
-            "managedFields": _described(
-                _OBJECTS, "Who owns which fields."
-            ),
+            "managedFields": _described(_OBJECTS, "Who owns which fields."),
             "name": _described(_STRING, "Its name, which is unique in its namespace."),
             "namespace": _described(_STRING, "Its namespace."),
-            "ownerReferences": _described(
-                _OBJECTS, "Whom it belongs to."
-            ),
+            "ownerReferences": _described(_OBJECTS, "Whom it belongs to."),
             "resourceVersion": _described(_STRING, "The version of its last change."),
             "uid": _described(_STRING, "What tells it from one of its name before or after it."),
         },
