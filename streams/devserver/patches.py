@@ -173,19 +173,24 @@ def strategically_patched(obj: Value, patch: Value) -> Value:
         return deepcopy(fields)
     if directive not in (None, "merge"):
         raise PatchError(f"unknown patch type: {directive} in map: map[{_PATCH}:{directive}]")
-    there = dict(as_object(obj) or {})
-    if _KEEP in wanted:
-        there = {name: one for name, one in there.items() if name in wanted[_KEEP]}
-    for name, gone in wanted.items():
-        if name.startswith(_LESS):
-            of = name.removeprefix(_LESS)
-            there[of] = [one for one in as_list(there.get(of)) or [] if one not in gone]
+    there = _less(dict(as_object(obj) or {}), wanted)
     for name, value in fields.items():
         after = None if value is None else _field(name, there.get(name), value)
         if after is None:
             there.pop(name, None)
         else:
             there[name] = after
+    return there
+
+
+def _less(there: Object, wanted: Object) -> Object:
+    """What the patch leaves of an object before it adds to it."""
+    if _KEEP in wanted:
+        there = {name: one for name, one in there.items() if name in wanted[_KEEP]}
+    for name, gone in wanted.items():
+        if name.startswith(_LESS):
+            of = name.removeprefix(_LESS)
+            there[of] = [one for one in as_list(there.get(of)) or [] if one not in gone]
     return there
 
 
