@@ -146,6 +146,12 @@ def _core() -> list[Kind]:
             fields=_picked({"spec.unschedulable": ("spec", "unschedulable")}),
             field_names=FieldNames("spec.unschedulable"),
         ),
+        *_content(),
+    ]
+
+
+def _content() -> list[Kind]:
+    return [
         Kind(
             _served("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", "pvc"),
             status={"phase": "Pending"},
