@@ -10,6 +10,7 @@ import msgspec
 
 from streams.devserver.answers import already_exists, internal, not_found, unprocessable
 from streams.devserver.bodies import typed
+from streams.devserver.builtin import NEW_EVENTS
 from streams.devserver.calls import Call
 from streams.devserver.causes import invalid
 from streams.devserver.checks import check_name, check_namespace
@@ -17,7 +18,6 @@ from streams.devserver.deletion import check_preconditions, deleted
 from streams.devserver.documents import Object, as_object
 from streams.devserver.events import newer
 from streams.devserver.history import Entry
-from streams.devserver.kinds import NEW_EVENTS
 from streams.devserver.lifecycle import Lifecycle
 from streams.devserver.options import Deleting, Writing
 from streams.devserver.patching import Patch

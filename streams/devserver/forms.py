@@ -9,11 +9,11 @@ import msgspec
 import yaml
 
 from streams.devserver import listing
+from streams.devserver.builtin import NEW_EVENTS
 from streams.devserver.calls import Call
 from streams.devserver.documents import Object, Value
 from streams.devserver.events import newer
 from streams.devserver.history import Entry
-from streams.devserver.kinds import NEW_EVENTS
 from streams.devserver.listing import Page
 from streams.devserver.negotiation import Form
 from streams.devserver.replies import Reply

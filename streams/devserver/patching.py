@@ -17,12 +17,12 @@ from streams.devserver.answers import (
 )
 from streams.devserver.apply import ConflictError, applied
 from streams.devserver.bodies import from_yaml, media_type
+from streams.devserver.builtin import NEW_EVENTS
 from streams.devserver.calls import Call
 from streams.devserver.checks import check_name, check_namespace
 from streams.devserver.declared import UndeclaredError
 from streams.devserver.documents import Object, Value, as_list, as_object
 from streams.devserver.events import newer, older
-from streams.devserver.kinds import NEW_EVENTS
 from streams.devserver.options import Writing
 from streams.devserver.patches import (
     PatchError,

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 
 import msgspec
 
+from streams.devserver.builtin import NEW_EVENTS, kinds
 from streams.devserver.documents import Object
 from streams.devserver.events import NEWER, newer_tail, older
+from streams.devserver.fields import CUSTOM_FIELDS
 from streams.devserver.history import Entry, Happened, History, Versions
-from streams.devserver.kinds import CUSTOM_FIELDS, EVENTS, NEW_EVENTS, Kind, kinds
+from streams.devserver.kinds import EVENTS, Kind
 from streams.devserver.served import Served
 from streams.devserver.store import Store, decoded
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import msgspec
 
-from streams.devserver import certificates, kubeconfig
+from streams.devserver import kubeconfig
 from streams.devserver.access import Access, User
 from streams.devserver.answers import no_such_resource
 from streams.devserver.api import Api
@@ -32,6 +32,16 @@ ADMIN = "zen-streams-admin"
 MANAGER = "zen-streams-apiserver"
 NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _TOKEN_BYTES = 32
+
+
+class ExtraMissingError(RuntimeError):
+    """The package that makes certificates is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the embedded API server needs the package 'cryptography' for its certificates: "
+            "install zen-streams[demo]"
+        )
 
 
 def _utc_now() -> datetime:
@@ -73,13 +83,17 @@ class DevServer:
             self.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
     async def __aenter__(self) -> Self:
-        identity = certificates.identity(self.host, now=self._now())
-        self.ca_pem = identity.ca_pem
+        try:
+            from streams.devserver.certificates import identity  # noqa: PLC0415 - an optional extra
+        except ImportError as error:
+            raise ExtraMissingError from error
+        made = identity(self.host, now=self._now())
+        self.ca_pem = made.ca_pem
         api = Api(
             self._resources, self._verbs, self._users, address=lambda: f"{self.host}:{self.port}"
         )
         self._wire = Wire(api, self.faults, audit_id=self._strategy.uid)
-        self.port = await self._wire.listen(self.host, self.port, tls=identity.tls)
+        self.port = await self._wire.listen(self.host, self.port, tls=made.tls)
         return self
 
     async def __aexit__(self, *_: object) -> None:
