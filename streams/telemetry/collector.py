@@ -70,6 +70,8 @@ class Collector:
             ) as response:
                 said = await response.content.read(ANSWER_BYTES)
                 return reply_of(response.status, response.headers, said)
+        except ValueError as error:
+            return Reply(Verdict.REFUSED, type(error).__name__)
         except (aiohttp.ClientError, OSError) as error:
             # Its class alone: the text of an error may repeat the address.
             return Reply(Verdict.AGAIN, type(error).__name__, answered=False)

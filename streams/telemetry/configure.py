@@ -2,30 +2,37 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import ssl
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 
 from operators.clock import Clock
+from streams.telemetry.backlog import Backlog
 from streams.telemetry.collector import Collector
 from streams.telemetry.encode import Envelope
 from streams.telemetry.exporter import Exporter
 from streams.telemetry.settings import Otlp, TelemetryError
 
-log = logging.getLogger(__name__)
-
 SERVICE = "zen-streams"
 
 
-def exporter_of(otlp: Otlp, *, version: str, clock: Clock, random: Callable[[], float]) -> Exporter:
+def exporter_of(
+    otlp: Otlp,
+    *,
+    version: str,
+    clock: Clock,
+    random: Callable[[], float],
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    backlog: Backlog | None = None,
+) -> Exporter:
     """Make what sends traces. Raises ``TelemetryError`` where a certificate cannot be read."""
     resource = resource_of(version)
     envelope = Envelope(resource.attributes, schema_url=resource.schema_url, version=version)
     collector = Collector(otlp, _tls(otlp), user_agent=f"{SERVICE}/{version}")
-    return Exporter(collector, envelope, clock=clock, random=random)
+    return Exporter(collector, envelope, clock=clock, random=random, sleep=sleep, backlog=backlog)
 
 
 def resource_of(version: str) -> Resource:

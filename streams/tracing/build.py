@@ -16,6 +16,9 @@ from streams.tracing.stages import attributes_of, stage_of
 ERRORS = frozenset({Ending.DROPPED, *FAULTS})
 """Endings that are errors; filtered, deduplicated, coalesced and throttled are not."""
 
+UNEXPLAINED_NS = 1_000_000
+"""From here on the time between the last mark and the books is a span too: a machine that had no time for us."""
+
 _FIRST_HTTP_ERROR = 400
 _TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
@@ -85,6 +88,8 @@ class _Builder:
             began_ns = stay[1]
         if self._outcome.ending is Ending.DEAD_LETTERED:
             spans.append(self._dead_letter(began_ns))
+        elif self._end_ns - began_ns >= UNEXPLAINED_NS:
+            spans.append(self._child("settle", len(self._marks), (began_ns, self._end_ns)))
         return spans
 
     def _child(self, name: str, place: int, stay: Stay) -> Span:

@@ -126,6 +126,10 @@ class LoopbackCollector:
 
     async def __aexit__(self, *_: object) -> None:
         self._release.set()
+        await self.stop()
+
+    async def stop(self) -> None:
+        """Be there no more."""
         await self._runner.cleanup()
 
     @property
@@ -156,7 +160,7 @@ class LoopbackCollector:
         body = await request.read()
         self.asked += 1
         self._changed.set()
-        self.headers.append(dict(request.headers))
+        self.headers.append({name.lower(): it for name, it in request.headers.items()})
         if self.hangs:
             await self._release.wait()
         if self.status != 200:

@@ -15,6 +15,7 @@ ERRORS = {"dropped", "dead_lettered", "failed"}
 STAGES = {
     *("receive", "buffer", "throttle", "normalise", "filter", "dedup", "lane"),
     *("read Observation", "write Observation", "client limit", "retry wait", "dead letter"),
+    "settle",
 }
 _ID = re.compile("[0-9a-f]{32}-[0-9a-f]{16}")
 

@@ -59,7 +59,7 @@ class TracedPipeline:
         writer: Writer,
         *,
         export: Export | None,
-        sampling: Sampling | None = None,
+        ratio: float = 1.0,
         spans_per_second: int = LIFTED,
         buffer: Buffer | None = None,
         throttle: Throttle | None = None,
@@ -96,7 +96,7 @@ class TracedPipeline:
             when_full=buffer.when_full,
             server=("127.0.0.1", 6443),
         )
-        self.tracer = self.tracing.source(scope, sampling or Sampling())
+        self.tracer = self.tracing.source(scope, Sampling(ratio, spans_per_second))
         self.sink = ObservationSink(
             writer,
             self.books.index,

@@ -52,6 +52,8 @@ class World:
         spans = [span for tree in self.kept.trees for span in decoded_spans(encoded(tree))]
         traces = list(traces_of(spans).values())
         assert faults(traces) == []
+        # Nothing takes time here that is not a stay or a wait, so none may be left for the books.
+        assert not any(trace.named("settle") for trace in traces)
         return traces
 
 
