@@ -11,7 +11,7 @@ from operators.index import Index, Known
 from operators.kubernetes_event import with_tally
 from operators.observation import Observation
 from operators.outcome import Outcome
-from sinks.change import CREATED, RESOLVED, UPDATED
+from sinks.change import CREATED, UPDATED, resolved
 
 KEPT = 1000
 """So many of the newest Observations are kept, unless somebody says otherwise."""
@@ -41,7 +41,7 @@ class MemorySink:
             if known is None or known.resolved:
                 return NOTHING_TO_RESOLVE
             known.resolved = True
-            return RESOLVED
+            return resolved(observation)
         moment = timestamp(self._now())
         after = Known(observation.fingerprint, known.first_seen if known else moment, moment)
         if observation.tally is not None:
