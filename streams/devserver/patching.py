@@ -105,11 +105,7 @@ def _applied(
 ) -> Object:
     served = call.resource.served
     _check_applied(wanted, call)
-    metadata = {
-        **(as_object(wanted.get("metadata")) or {}),
-        "name": call.name,
-        **({"namespace": call.namespace} if call.namespace else {}),
-    }
+    metadata = {**(as_object(wanted.get("metadata")) or {}), "name": call.name}
     try:
         return applied(
             live,

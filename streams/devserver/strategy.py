@@ -107,7 +107,7 @@ class Strategy:
         obj = {**given, "metadata": {at: it for at, it in fresh.items() if it}}
         if served.has_status:
             _reset_status(obj, resource)
-        judged = _judged(obj, resource, options, own=metadata)
+        judged = _judged(obj, resource, options, own=metadata, applied=applied)
         causes = [*name_causes(metadata, name, resource), *metadata_complaints(fresh)]
         refuse(call, name, [*causes, *violations_of(judged.obj, resource, old=None)])
         return judged if applied else self._tracked(None, judged, call, options)
@@ -133,7 +133,7 @@ class Strategy:
             obj = _of_main(live, given, keeps_status=served.has_status)
             own = kept | {at: metadata[at] for at in _GIVEN if metadata.get(at)}
         obj["metadata"] = own
-        judged = _judged(obj, resource, options, own=metadata)
+        judged = _judged(obj, resource, options, own=metadata, applied=applied)
         causes = [*metadata_complaints(own), *finalizer_causes(before, own)]
         refuse(call, call.name, [*causes, *violations_of(judged.obj, resource, old=live)])
         if applied:
@@ -180,8 +180,13 @@ def _of_subresource(subresource: str, live: Object, given: Object) -> Object:
     return obj | ({"status": given["status"]} if given.get("status") is not None else {})
 
 
-def _judged(obj: Object, resource: Resource, options: Writing, *, own: Object) -> Prepared:
-    """Without what its schema does not know, and with its defaults; raises RefusedError (400)."""
+def _judged(
+    obj: Object, resource: Resource, options: Writing, *, own: Object, applied: bool
+) -> Prepared:
+    """Without what its schema does not know, and with its defaults; raises RefusedError (400).
+
+    What was applied is only given its defaults: nothing in it is unknown, and its nulls count.
+    """
     schema: Schema | None = resource.served.schema
     told: list[str] = []
     if schema is not None and options.validation != "Ignore":
@@ -194,7 +199,7 @@ def _judged(obj: Object, resource: Resource, options: Writing, *, own: Object) -
             f"strict decoding error: {', '.join(told)}"
         )
     if schema is not None:
-        obj = defaulted(schema, pruned(schema, obj))
+        obj = defaulted(schema, obj if applied else pruned(schema, obj))
     return Prepared(obj, tuple(told))
 
 
