@@ -177,6 +177,81 @@ def test_lists_are_whole_unless_they_are_sets_or_maps() -> None:
     assert merged["spec"]["set"] == ["2", "3", "9", "1"]
 
 
+@pytest.mark.parametrize(
+    ("there", "wanted", "merged"),
+    [
+        ("123", "391", "2391"),
+        ("abc", "cza", "bcza"),
+        ("abc", "xb", "axbc"),
+        ("ab", "xy", "abxy"),
+        ("abcd", "dca", "bdca"),
+    ],
+)
+def test_elements_go_as_wanted_and_the_others_stay_behind_what_they_followed(
+    there: str, wanted: str, merged: str
+) -> None:
+    live = apply(None, {"need": "x", "set": list(there)})
+
+    after = apply(live, {"need": "x", "set": list(wanted)}, manager="b")
+
+    assert "".join(after["spec"]["set"]) == merged
+
+
+def test_what_loses_all_its_parts_while_it_is_still_owned_is_null() -> None:
+    live = apply(None, {"need": "x", "obj": {"k": 1}})
+
+    after = apply(live, {"need": "x", "obj": {}})
+
+    assert after["spec"] == {"need": "x", "obj": None}
+    assert owners(after)["a Apply"] == {"f:spec": {"f:need": {}, "f:obj": {}}}
+
+
+def test_null_in_the_place_of_a_map_is_no_conflict_with_who_made_the_map() -> None:
+    live = update(None, thing({"need": "x", "deep": {"c": {}}}), manager="maker")
+    live = apply(live, {"need": "x", "deep": {"c": {"d": 1}}})
+
+    after = apply(live, {"need": "x", "deep": {}})
+
+    assert after["spec"]["deep"] == {"c": None}
+    assert owners(after)["maker Update"]["f:spec"]["f:deep"] == {".": {}, "f:c": {}}
+
+
+def test_what_is_under_a_key_that_nobody_declared_goes_with_the_key() -> None:
+    live = apply(None, {"need": "x", "free": {"a": {}}})
+    live = apply(live, {"need": "x", "free": {"z": 1}}, manager="b")
+    changed = deepcopy(live)
+    changed["spec"]["free"]["a"] = {"b": 1}
+    live = update(live, changed, manager="u")
+    assert owners(live)["u Update"] == {"f:spec": {"f:free": {"f:a": {"f:b": {}}}}}
+
+    assert apply(live, {"need": "x"})["spec"] == {"need": "x", "free": {"z": 1}}
+
+
+def test_an_element_without_its_key_has_the_key_that_is_its_default() -> None:
+    ports: Fields = {
+        "type": "array",
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["port", "protocol"],
+        "items": {
+            "type": "object",
+            "properties": {
+                "port": {"type": "integer"},
+                "protocol": {"type": "string", "default": "TCP"},
+            },
+        },
+    }
+    spec: Fields = {"type": "object", "properties": {"ports": ports}}
+    schema: Fields = {"type": "object", "properties": {"spec": spec}}
+    how: Any = {"force": False, "schema": schema, "now": "", "api_version": VERSION}
+
+    live = applied(None, thing({"ports": [{"port": 80}]}), manager="a", **how)
+
+    (step,) = (name for name in owners(live)["a Apply"]["f:spec"]["f:ports"])
+    assert step == 'k:{"port":80,"protocol":"TCP"}'
+    both = applied(live, thing({"ports": [{"port": 80, "protocol": "TCP"}]}), manager="b", **how)
+    assert both["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}]
+
+
 def test_a_map_that_is_atomic_is_taken_whole() -> None:
     schema = {
         "type": "object",

@@ -17,7 +17,7 @@ from streams.devserver.patches import (
     strategically_patched,
 )
 
-SPEC: dict[str, Any] = {"need": "x", "arr": ["a"], "int": 2}
+SPEC: dict[str, Any] = {"need": "x", "arr": ["a"], "int": 2, "one": 1}
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers(0, 3) | st.sampled_from("ab"),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from("abc"), inner),
@@ -58,7 +58,7 @@ def test_moved_and_removed_is_gone_from_where_it_was() -> None:
     moved = json_patched({"spec": SPEC}, [{"op": "move", "from": "/spec/arr", "path": "/spec/set"}])
     removed = json_patched({"spec": SPEC}, [{"op": "remove", "path": "/spec/arr/0"}])
 
-    assert moved["spec"] == {"need": "x", "int": 2, "set": ["a"]}
+    assert moved["spec"] == {"need": "x", "int": 2, "one": 1, "set": ["a"]}
     assert removed["spec"]["arr"] == []
 
 
@@ -68,6 +68,7 @@ def test_moved_and_removed_is_gone_from_where_it_was() -> None:
         {"op": "test", "path": "/spec/need", "value": "y"},
         {"op": "test", "path": "/spec/zzz", "value": 1},
         {"op": "test", "path": "/spec/int", "value": "2"},
+        {"op": "test", "path": "/spec/one", "value": True},
         {"op": "remove", "path": "/spec/zzz"},
         {"op": "remove", "path": "/spec/arr/5"},
         {"op": "remove", "path": "/spec/arr/-1"},
@@ -96,7 +97,10 @@ def test_a_merge_patch_merges_objects_and_removes_by_null() -> None:
 
     after = merge_patched({"spec": SPEC, "kind": "Thing"}, patch)
 
-    assert after == {"spec": {"arr": ["b"], "int": 2, "new": {"deep": 1}}, "kind": "Thing"}
+    assert after == {
+        "spec": {"arr": ["b"], "int": 2, "one": 1, "new": {"deep": 1}},
+        "kind": "Thing",
+    }
 
 
 @given(documents, documents)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from streams.config.crd import manifests
+from streams.devserver.causes import required, told
+from streams.devserver.formats import holds
 from streams.devserver.schema import defaulted, pruned, unknown_fields, violations
 from tests.kit.acceptance import INGESTERS, INVALID, OBSERVATIONS, UNKNOWN_FIELD
 from tests.kit.acceptance import Case as Contract
@@ -98,3 +102,90 @@ def test_a_transition_is_judged_only_where_there_was_a_value() -> None:
     assert violations(SCHEMA, first, old=first) == []
     (cause,) = violations(SCHEMA, second, old=first)
     assert (cause.field, cause.message) == ("spec.trans", 'Invalid value: "b": immutable')
+
+
+def test_a_rule_is_let_be_where_nothing_changed() -> None:
+    before = stored({"need": "x", "rule": 1})
+    other = stored({"need": "y", "rule": 1})
+    worse = stored({"need": "y", "rule": 2})
+
+    assert violations(SCHEMA, other, old=before) == []
+    assert [one.field for one in violations(SCHEMA, worse, old=before)] == ["spec.rule"]
+
+
+def ruled(rule: str, **properties: Fields) -> Fields:
+    return {
+        "type": "object",
+        "properties": properties,
+        "x-kubernetes-validations": [{"rule": rule}],
+    }
+
+
+@pytest.mark.parametrize(
+    ("rule", "name"),
+    [
+        ("self.a__dash__b == 1", "a-b"),
+        ("self.a__dot__b == 1", "a.b"),
+        ("self.a__slash__b == 1", "a/b"),
+        ("self.a__underscores__b == 1", "a__b"),
+        ("self.__namespace__ == 1", "namespace"),
+    ],
+)
+def test_a_rule_names_a_field_as_cel_can(rule: str, name: str) -> None:
+    schema = ruled(rule, **{name: {"type": "integer"}})
+
+    assert violations(schema, {name: 1}) == []
+    (cause,) = violations(schema, {name: 2})
+    assert cause.message == f"Invalid value: failed rule: {rule}"
+
+
+def test_a_null_among_the_values_of_a_map_becomes_their_default() -> None:
+    values: Fields = {"type": "string", "default": "d"}
+    schema: Fields = {
+        "type": "object",
+        "properties": {"spec": {"type": "object", "additionalProperties": values}},
+    }
+
+    assert defaulted(schema, pruned(schema, thing({"a": None})))["spec"] == {"a": "d"}
+
+
+def test_true_is_not_one_and_null_is_nothing_to_an_enumeration() -> None:
+    schema: Fields = {"enum": [1, None], "nullable": True}
+
+    assert violations(schema, cast("Fields", 1)) == []
+    for value in (True, None):
+        (cause,) = violations(schema, cast("Fields", value))
+        assert cause.reason == "FieldValueNotSupported"
+
+
+def test_one_cause_is_told_once() -> None:
+    cause = required("spec.a")
+
+    assert told([cause, cause]) == "spec.a: Required value"
+    assert told([cause, required("spec.b")]) == ("[spec.a: Required value, spec.b: Required value]")
+
+
+@pytest.mark.parametrize(
+    ("form", "good", "bad"),
+    [
+        ("date-time", "2024-02-29T23:59:59.5+01:00", "2024-01-01T24:00:00Z"),
+        ("date-time", "2024-01-01t00:00:00z", "2023-02-29T00:00:00Z"),
+        ("date", "2024-02-29", "2024-2-9"),
+        ("duration", "1h30m", "1 fortnight"),
+        ("duration", "22 ns", "h"),
+        ("uuid", "12345678-1234-1234-1234-1234567890AB", "12345678-1234"),
+        ("uuid4", "12345678-1234-4234-8234-1234567890ab", "12345678-1234-1234-8234-1234567890ab"),
+        ("ipv4", "10.0.0.1", "10.0.0.256"),
+        ("ipv6", "::1", "10.0.0.1"),
+        ("cidr", "10.0.0.0/8", "10.0.0.0"),
+        ("mac", "01:23:45:67:89:ab", "01:23:45:67:89"),
+        ("hostname", "a-b.example", "-a.example"),
+        ("uri", "https://example.com/a", "example.com"),
+        ("email", "a@b.example", "a.example"),
+        ("byte", "aGk=", "aGk"),
+        ("of-no-renown", "anything", None),
+    ],
+)
+def test_a_format_holds_or_not(form: str, good: str, bad: str | None) -> None:
+    assert holds(form, good)
+    assert bad is None or not holds(form, bad)

@@ -71,6 +71,7 @@ def named(name: str, **rest: Any) -> Fields:
                 },
                 "status": {
                     "conditions": [
+                        {"status": "of no type"},
                         {"type": "Other", "status": "q"},
                         {"type": "Ready", "status": "True"},
                     ]
@@ -93,14 +94,28 @@ def named(name: str, **rest: Any) -> Fields:
             {
                 "spec": {
                     "s": True,
-                    "i": 3.7,
+                    "i": True,
                     "n": 2.0,
                     "d": "2027-11-26T07:00:00Z",
                     "list": ["q", 1],
                 },
                 "metadata": {"name": "c"},
             },
-            ["c", "true", 3, 2.0, None, "<invalid>", None, None, None, '["q",1]', None, None, None],
+            [
+                "c",
+                "true",
+                None,
+                2.0,
+                None,
+                "<invalid>",
+                None,
+                None,
+                None,
+                '["q",1]',
+                None,
+                None,
+                None,
+            ],
         ),
     ],
 )
