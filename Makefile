@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/.uv-ready
 READY := $(VENV)/.ready
-FAST := tests/architecture $(wildcard tests/unit tests/model)
+FAST := tests/architecture $(wildcard tests/unit tests/model) tests/integration
 PYTEST := $(BIN)/pytest --quiet
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock"
@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock fmt formatted lint types layers architecture check test cluster image clean
+.PHONY: help setup demo lock fmt formatted lint types layers architecture check test cluster clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ $(READY): requirements-dev.txt pyproject.toml $(UV)
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $<
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
+
+demo: $(READY) ## See the product at work, without a cluster; OPTIONS="--duration 10 --rate 50" and others.
+	@$(BIN)/zen-streams demo $(OPTIONS)
 
 lock: $(UV) ## Make requirements*.txt anew from pyproject.toml; LATEST=1 takes the newest versions.
 	$(LOCK) $(if $(LATEST),--upgrade) --output-file requirements.txt pyproject.toml
@@ -63,19 +66,16 @@ layers: $(READY) ## Check who may import whom.
 architecture: layers ## Check the layers and the rules of the house.
 	$(PYTEST) tests/architecture
 
-check: formatted lint types layers ## The fast loop: format, lint, types, architecture, unit and model tests.
+check: formatted lint types layers ## The fast loop: format, lint, types, architecture, unit, model and integration tests.
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench" $(FAST)
 
 test: export HYPOTHESIS_PROFILE ?= ci
 test: formatted lint types layers ## Everything that CI runs; the cluster tests come last, one by one.
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench"
-	$(PYTEST) -m "cluster and not bench and not image"
+	$(PYTEST) -m "cluster and not bench"
 
 cluster: $(READY) ## Build and start the genuine Kubernetes API server.
 	$(BIN)/python -m tests.cluster.up
-
-image: $(READY) ## Build the image without a container engine, and look into it (root, buildah, debootstrap).
-	$(PYTEST) -m image tests/cluster/test_image.py
 
 clean: ## Remove what the other targets made, but not built clusters.
 	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache .import_linter_cache build dist

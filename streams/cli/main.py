@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
+from streams.cli.apiserver import apiserver
 from streams.cli.crds import crds
+from streams.cli.demo import demo
 from streams.cli.run import run as run_sources
 from streams.cli.validate import validate
 
@@ -14,9 +16,11 @@ ABOUT = "Turn the signals of a Kubernetes cluster into deduplicated Observations
 START = """Start with:
 
 \b
+  zen-streams demo                          see it at work, without a cluster
   zen-streams crds | kubectl apply -f -     what has to be in the cluster
   zen-streams validate -f ingesters/        what is wrong with your documents
   zen-streams run -f ingesters/             the work
+  zen-streams apiserver                     an API server to try documents against
 """
 EXIT_CODES = (
     "Exit codes: 0 nothing lost or interrupted; 1 something was; 2 usage or documents;"
@@ -53,6 +57,8 @@ def top(
 app.command("run", epilog=EXIT_CODES)(run_sources)
 app.command("validate", epilog="Exit codes: 0 no error was found; 2 one was.")(validate)
 app.command("crds")(crds)
+app.command("demo", epilog=EXIT_CODES)(demo)
+app.command("apiserver")(apiserver)
 
 
 def run() -> None:

@@ -21,7 +21,8 @@ CREDENTIALS_REFUSED = 3
 PORT_HIGHEST = 65535
 
 
-def _finite(value: float) -> float:
+def finite(value: float) -> float:
+    """Refuse what is no number to count with. Raises ``typer.BadParameter``."""
     if not isfinite(value):
         raise typer.BadParameter(f"{value} is no number to count with")
     return value
@@ -36,15 +37,15 @@ Namespace = Annotated[
     typer.Option(help="The namespace of documents that name none; default: the context's."),
 ]
 Grace = Annotated[
-    float, typer.Option(min=0, callback=_finite, help="Seconds to drain after the first signal.")
+    float, typer.Option(min=0, callback=finite, help="Seconds to drain after the first signal.")
 ]
 Listen = Annotated[
     str, typer.Option(metavar="HOST:PORT", help="Where to serve /livez, /readyz and /metrics.")
 ]
-Rate = Annotated[float, typer.Option(min=0.1, callback=_finite, help="Reads a second, on average.")]
+Rate = Annotated[float, typer.Option(min=0.1, callback=finite, help="Reads a second, on average.")]
 Burst = Annotated[int, typer.Option(min=1, help="Reads at once.")]
 WriteRate = Annotated[
-    float, typer.Option(min=0.1, callback=_finite, help="Writes a second, on average.")
+    float, typer.Option(min=0.1, callback=finite, help="Writes a second, on average.")
 ]
 WriteBurst = Annotated[int, typer.Option(min=1, help="Writes at once.")]
 SkipInvalid = Annotated[

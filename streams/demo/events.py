@@ -34,7 +34,9 @@ JUMP_MOST = 4
 def kubernetes_events(estate: Estate, seed: int, *, now: WallClock) -> Signal:
     """The Events of all pods and nodes."""
     chance = random.Random(f"events {seed}")  # noqa: S311  a seed, not a secret
-    return Signal("kubernetes-events", _Recorders(estate, chance, now).requests(), first=FIRST)
+    return Signal(
+        "kubernetes-events", _Recorders(estate, chance, now).requests(), first=FIRST, share=2
+    )
 
 
 @dataclass(slots=True)

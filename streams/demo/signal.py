@@ -45,9 +45,13 @@ class Signal:
     ``first`` of them make what is there at the beginning. They go on without an end, over a bounded number of objects.
     """
 
-    def __init__(self, source: str, requests: Iterator[Request], *, first: int) -> None:
+    def __init__(
+        self, source: str, requests: Iterator[Request], *, first: int, share: int = 1
+    ) -> None:
         self.source = source
         """The name of the source that watches these objects."""
+        self.share = share
+        """How much of a feed is this signal's, beside the shares of others."""
         self.first = first
         self.sent = 0
         self.objects: dict[str, Object] = {}

@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Sequence
 
+from operators.delivery import Ledger
 from streams.runtime.running import RunningSource
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,9 @@ async def shut_down(
     for source in sources:
         await source.abandon()
     lost = sum(source.lost for source in sources)
-    log.info("stopped", extra={"lost": lost, "books": {s.ingester: _equation(s) for s in sources}})
+    log.info(
+        "stopped", extra={"lost": lost, "books": {s.ingester: equation(s.ledger) for s in sources}}
+    )
     if at_once.is_set():
         return EXIT_SECOND_SIGNAL
     return EXIT_LOST if lost else EXIT_CLEAN
@@ -66,8 +69,8 @@ async def _drain(
     await asyncio.gather(hurry, drained, return_exceptions=True)
 
 
-def _equation(source: RunningSource) -> str:
-    ledger = source.books.ledger
+def equation(ledger: Ledger) -> str:
+    """Write the books as the sum that they are."""
     endings = " + ".join(
         f"{count} {ending}" + (f" ({reason})" if reason else "")
         for (ending, reason), count in sorted(ledger.endings.items())

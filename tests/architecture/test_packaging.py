@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,20 @@ def test_every_requirement_has_its_hash_and_none_says_from_where(file: Path) -> 
 
     assert len(hashed) == len(pins(file.name))
     assert re.findall(r"://|^-| @ |--(?!hash=)", text, re.MULTILINE) == []
+
+
+def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
+    """Also what is no module: the demonstration's documents and definitions."""
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    files = {
+        str(file.relative_to(ROOT))
+        for package in PACKAGES
+        for suffix in ("py", "yaml")
+        for file in (ROOT / package).rglob(f"*.{suffix}")
+    }
+
+    assert "streams/demo/documents/trivy.yaml" in files
+    assert files <= set(zipfile.ZipFile(wheel).namelist())

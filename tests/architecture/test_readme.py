@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.kit.demo_output import shape_of
+
 TOP = Path(__file__).parents[2]
 README = (TOP / "README.md").read_text()
 COMMANDS = [
@@ -16,12 +18,14 @@ COMMANDS = [
     if line.strip()
 ]
 EXECUTED = [c for c in COMMANDS if c.startswith(".venv/bin/zen-streams") and " run " not in c]
+(EXCERPT,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
 TESTS = re.findall(r"`(tests/[a-z_/]+\.py)`", README)
 
 
 def test_every_command_is_known() -> None:
-    # `make test` runs this test; `run` and `make cluster` are run by the tests under tests/cluster.
-    known = {"make setup", "make test", "make cluster", *EXECUTED}
+    # `make test` runs this test, tests/integration/test_demo.py runs `make demo`; `run` and `make cluster` are run by
+    # the tests under tests/cluster.
+    known = {"make demo", "make test", "make cluster", *EXECUTED}
     running = [c for c in COMMANDS if c not in known]
     assert running == [
         ".venv/bin/zen-streams run -f deploy/examples --kubeconfig .cluster/kubeconfig"
@@ -43,6 +47,21 @@ def test_target(target: str) -> None:
     command = [*shlex.split(target), "--dry-run"]
     done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_first_command_is_the_demonstration() -> None:
+    assert COMMANDS[0] == "make demo"
+
+
+def test_the_excerpt_is_the_report_of_a_demonstration() -> None:
+    """That the real one looks so is tested where it runs: tests/integration/test_demo.py."""
+    shape = shape_of(EXCERPT)
+    documents = sorted((TOP / "streams" / "demo" / "documents").glob("*.yaml"))
+
+    assert list(shape.sources) == [file.stem for file in documents]
+    assert [one[0] for one in shape.timelines] == ["stored", "deduplicated"]
+    assert all(len(one) >= 4 for one in shape.timelines)
+    assert shape.rows == 2
 
 
 @pytest.mark.parametrize("path", TESTS)

@@ -70,9 +70,6 @@ BUILT = {
     "throttle.burst",
     "throttle.perSecond",
     "throttle.whenOver",
-    "tracing.enabled",
-    "tracing.maxSpansPerSecond",
-    "tracing.ratio",
     "ttl.default",
 }
 
