@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -14,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.config.ingester import Ingester
-from streams.config.load import Loaded, load
+from streams.config.load import load
 from streams.config.plan import plan
 from tests.kit.acceptance import ingester
-from tests.kit.whole_ingester import WHOLE
+from tests.kit.whole_ingester import INFORMER, WHOLE
 
+FLOOR = 3
 SCALARS = (
     st.none()
     | st.booleans()
@@ -36,7 +39,26 @@ JSON = st.recursive(
 )
 
 
-def judge(raw: bytes, *, suffix: str = ".yaml") -> Loaded:
+RUNNABLE = ingester(
+    informer=INFORMER,
+    buffer={"capacity": 10, "capacityBytes": "1Mi", "inFlight": "adaptive"},
+    deduplication={"enabled": True, "strategy": "key", "fields": ["a.b"]},
+    ttl={"default": "1h"},
+    onDelete="delete",
+)
+reached: Counter[str] = Counter()
+"""To how many files a finding of a kind was made, and how many held an Ingester that can run."""
+
+
+def explored(explore: Callable[[], None], *kinds: str) -> None:
+    """Let hypothesis explore, and see that it reached what it is to reach, and not by a single file."""
+    reached.clear()
+    explore()
+    print(dict(reached))
+    assert {kind: reached[kind] for kind in kinds if reached[kind] < FLOOR} == {}
+
+
+def judge(raw: bytes, *, suffix: str = ".yaml") -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder, f"a{suffix}")
         path.write_bytes(raw)
@@ -51,41 +73,75 @@ def judge(raw: bytes, *, suffix: str = ".yaml") -> Loaded:
         if each.runnable:
             plan(each)
     assert found.ingesters or found.findings
-    return found
+    reached.update({finding.kind.value for finding in found.findings})
+    reached["runnable"] += any(each.runnable for each in found.ingesters)
 
 
-@given(st.binary(max_size=400), st.sampled_from([".yaml", ".json"]))
-def test_bytes(raw: bytes, suffix: str) -> None:
-    judge(raw, suffix=suffix)
+def test_bytes() -> None:
+    @given(
+        st.binary(max_size=400) | st.text(max_size=200).map(str.encode),
+        st.sampled_from([".yaml", ".json"]),
+    )
+    def explore(raw: bytes, suffix: str) -> None:
+        judge(raw, suffix=suffix)
+
+    explored(explore, "unreadable", "syntax")
 
 
-@given(st.text(alphabet="ab:-[]{},&*!|>'\"#%@`? \n\t<.0~=\\", max_size=200))
-def test_the_letters_of_yaml(text: str) -> None:
-    judge(text.encode())
+def test_the_letters_of_yaml() -> None:
+    @given(st.text(alphabet="ab:-[]{},&*!|>'\"#%@`? \n\t<.0~=\\", max_size=200))
+    def explore(text: str) -> None:
+        judge(text.encode())
+
+    explored(explore, "syntax", "invalid")
 
 
-@given(st.lists(JSON, max_size=3))
-def test_any_documents(values: list[object]) -> None:
-    judge(yaml.safe_dump_all(values, allow_unicode=True).encode())
+def test_any_documents() -> None:
+    @given(st.lists(JSON, max_size=3))
+    def explore(values: list[object]) -> None:
+        judge(yaml.safe_dump_all(values, allow_unicode=True).encode())
+
+    explored(explore, "missing", "invalid")
 
 
-@given(st.data())
 @pytest.mark.timeout(60)
-def test_an_ingester_with_anything_in_the_place_of_something(data: st.DataObject) -> None:
-    document = copy.deepcopy(data.draw(st.sampled_from([WHOLE, ingester()])))
-    for _ in range(data.draw(st.integers(1, 3))):
-        _change(document, data)
+def test_an_ingester_with_anything_in_the_place_of_something() -> None:
+    @given(st.data())
+    def explore(data: st.DataObject) -> None:
+        document = copy.deepcopy(data.draw(st.sampled_from([RUNNABLE, RUNNABLE, WHOLE, ingester()])))
+        for _ in range(data.draw(st.sampled_from([1, 1, 2, 3]))):
+            place = data.draw(st.sampled_from(["spec", "spec", "spec", ""]))
+            _change(document.get(place, document), data)
+        judge(yaml.safe_dump(document, allow_unicode=True).encode())
 
-    judge(yaml.safe_dump(document, allow_unicode=True).encode())
+    explored(explore, "invalid", "missing", "unknown-field")
 
 
-def _change(document: dict[str, Any], data: st.DataObject) -> None:
+@pytest.mark.timeout(60)
+def test_a_damaged_file() -> None:
+    @given(
+        st.sampled_from([RUNNABLE, RUNNABLE, WHOLE]),
+        st.integers(0, 10_000),
+        st.binary(min_size=1, max_size=3) | st.text(min_size=1, max_size=3).map(str.encode),
+    )
+    def explore(document: dict[str, Any], position: int, damage: bytes) -> None:
+        raw = msgspec.json.format(msgspec.json.encode(document), indent=1)
+        at = position % len(raw)
+
+        judge(raw[:at] + damage + raw[at + 1 :], suffix=".json")
+        judge(raw[:at] + damage + raw[at + 1 :])
+
+    explored(explore, "runnable", "syntax", "unreadable", "unknown-field")
+
+
+def _change(place: Any, data: st.DataObject) -> None:
     """Walk down to some place and put something there, or give it another name."""
-    place: Any = document
+    if not _keys(place):
+        return
     while True:
         key = data.draw(st.sampled_from(_keys(place)))
         inner: Any = place[key]
-        if not (_keys(inner) and data.draw(st.integers(0, 4))):
+        if not (_keys(inner) and data.draw(st.sampled_from([True, True, True, False]))):
             break
         place = inner
     if isinstance(place, dict) and data.draw(st.booleans()):
@@ -99,12 +155,3 @@ def _keys(value: Any) -> list[Any]:
     if isinstance(value, dict):
         return list(cast("dict[str, Any]", value))
     return list(range(len(cast("list[Any]", value)))) if isinstance(value, list) else []
-
-
-@given(st.integers(0, 10_000), st.binary(min_size=1, max_size=3))
-def test_a_damaged_file(position: int, damage: bytes) -> None:
-    raw = msgspec.json.format(msgspec.json.encode(WHOLE), indent=1)
-    at = position % len(raw)
-
-    judge(raw[:at] + damage + raw[at + 1 :], suffix=".json")
-    judge(raw[:at] + damage + raw[at + 1 :])
