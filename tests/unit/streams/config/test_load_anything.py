@@ -108,7 +108,9 @@ def test_any_documents() -> None:
 def test_an_ingester_with_anything_in_the_place_of_something() -> None:
     @given(st.data())
     def explore(data: st.DataObject) -> None:
-        document = copy.deepcopy(data.draw(st.sampled_from([RUNNABLE, RUNNABLE, WHOLE, ingester()])))
+        document = copy.deepcopy(
+            data.draw(st.sampled_from([RUNNABLE, RUNNABLE, WHOLE, ingester()]))
+        )
         for _ in range(data.draw(st.sampled_from([1, 1, 2, 3]))):
             place = data.draw(st.sampled_from(["spec", "spec", "spec", ""]))
             _change(document.get(place, document), data)
