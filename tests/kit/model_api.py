@@ -95,6 +95,7 @@ class ModelApi:
         self.history: list[Happened] = []
         self._page_objects = page_objects
         self._tokens: dict[str, tuple[int, list[Stored]]] = {}
+        self._continued = 0
         self._made = 0
 
     def put(self, name: str, **labels: str) -> Stored:
@@ -175,7 +176,8 @@ class ModelApi:
         return msgspec.json.encode({"metadata": metadata, "items": items})
 
     def _token(self, version: int, left: list[Stored]) -> str:
-        token = f"{version}-{len(self._tokens)}-{left[0].name}"
+        self._continued += 1
+        token = f"{version}-{self._continued}-{left[0].name}"
         self._tokens[token] = version, left
         return token
 

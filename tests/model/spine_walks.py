@@ -30,6 +30,7 @@ NAMES = tuple(f"c{number:02}" for number in range(30))
 SELECTED = Watched("", "v1", "configmaps", label_selector="in=yes")
 STORED = Outcome(Ending.STORED)
 STEPS = 120
+RESYNCING = 0.3
 CALM_SECONDS = 600.0
 """Virtual seconds within which everything must be known once faults have ended."""
 
@@ -44,6 +45,8 @@ class Pipe:
         self.stored: dict[str, RawEvent] = {}
         self.busy: set[str] = set()
         self.hold: Hold | None = None
+        self.is_never_quiet = random.random() < RESYNCING
+        """Whether it is told of everything again and again, maybe sooner than it can take it in."""
         self.ledger = Ledger()
         capacity = random.choice([1, 3, 10, 100])
         self.room = Room(capacity, capacity_bytes=capacity * (RECORD_BYTES + 300))
@@ -52,7 +55,7 @@ class Pipe:
             walk.manager,
             watched,
             room=self.room,
-            resync_seconds=random.choice([0.0, 0.0, 7.0]),
+            resync_seconds=7.0 if self.is_never_quiet else 0.0,
             matters=self._remembers,
         )
         self.pipeline = self.source.events.pipe(
@@ -117,8 +120,8 @@ class Pipe:
 
     @property
     def is_done(self) -> bool:
-        open_ = self.ledger.in_flight + self.subscription.dirty_count
-        return not open_ and self.told == self.true
+        left = self.ledger.in_flight + self.subscription.dirty_count
+        return self.told == self.true and (self.is_never_quiet or not left)
 
     def close(self) -> None:
         self.pipeline.dispose()
