@@ -27,6 +27,12 @@ class Watched:
         """Whether an object can leave without being deleted."""
         return bool(self.label_selector or self.field_selector)
 
+    def may_live_on(self, key: str) -> bool:
+        """Whether an object that is not to be seen here may exist: out of the selector, or of the namespace."""
+        return self.is_selective or bool(
+            self.namespace and not key.startswith(f"{self.namespace}/")
+        )
+
     @property
     def is_metadata_only(self) -> bool:
         """Whether no more than the metadata may ever be read: true of Secrets."""

@@ -7,7 +7,7 @@ to them; what is newer than what was told goes through the store to everybody.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from itertools import islice
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
@@ -113,15 +113,18 @@ class Rereader:
             if one.marks.due:
                 needs.setdefault(one, Need.MARKED)
         return Relisting(
-            self._feed,
-            self._collection,
-            needs,
-            others_wait=lambda: any(
-                self._wants(one) and not one.room.is_full
-                for one in self._feed.subscriptions
-                if one not in needs
-            ),
+            self._feed, self._collection, needs, others_wait=lambda: self._others_wait(needs)
         )
+
+    def _others_wait(self, audience: Container[Subscription]) -> bool:
+        """Whether somebody whom the list under way is not for could be told something now."""
+        now_ns = self._clock()
+        for one in self._feed.subscriptions:
+            if one not in audience:
+                one.marks.release(now_ns)
+                if self._wants(one) and not one.room.is_full:
+                    return True
+        return False
 
     def _served(self, subscription: Subscription, need: Need) -> None:
         if need is Need.LATE:
@@ -131,11 +134,12 @@ class Rereader:
             subscription.resync_later(self._clock(), since_ns=self._feed.since_ns)
 
     async def _tell_gone(self, subscription: Subscription) -> None:
-        """Tell of departures; where objects can leave the selector, one GET each tells how."""
-        gone, is_selective = subscription.marks.gone, self._feed.watched.is_selective
-        at_once = ASKED_AT_ONCE if is_selective else AT_ONCE
-        first = dict(islice(gone.items(), at_once))
-        living = await alive(self._collection, first) if is_selective else dict.fromkeys(first, "")
+        """Tell of departures; where the object may live on elsewhere, one GET tells."""
+        gone, may_live_on = subscription.marks.gone, self._feed.watched.may_live_on
+        first = dict(islice(gone.items(), AT_ONCE))
+        asked = [key for key in first if may_live_on(key)][:ASKED_AT_ONCE]
+        living = dict.fromkeys((key for key in first if not may_live_on(key)), "")
+        living |= await alive(self._collection, asked)
         for key, alive_uid in living.items():
             if alive_uid is None:
                 self._back_off(0.0)

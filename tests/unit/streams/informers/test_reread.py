@@ -11,6 +11,7 @@ from operators.event import Change, Departure
 from operators.outcome import Hold
 from streams.cluster.errors import TooLargeAnswerError, UnreachableError
 from streams.informers.departures import ASKED_AT_ONCE
+from streams.informers.notice import Watched
 from tests.kit.model_api import ModelApi
 from tests.kit.model_client import Asked, Reply, refusal
 from tests.unit.streams.informers.world import SELECTED, Subscriber, World, play
@@ -564,6 +565,24 @@ def test_with_a_selector_one_get_tells_how_it_departed() -> None:
     play(scene)
 
 
+def test_outside_of_the_namespace_that_is_watched_one_get_tells_too() -> None:
+    async def scene(world: World) -> None:
+        one = world.subscribe(Watched("", "v1", "configmaps", namespace="other"))
+        await watching(world)
+        world.client.watches[-1].is_silent = True
+        uid = world.api.put("elsewhere").uid
+        one.subscription.mark_dirty("default/elsewhere", uid=uid)
+        one.subscription.mark_dirty("other/gone", uid="uid-0")
+        await world.until(lambda: one.subscription.dirty_count == 0)
+        told = {notice.name: notice.departure for notice in one.told if notice.uid}
+        assert told == {"elsewhere": Departure.LEFT_SELECTOR, "gone": Departure.DELETED}
+
+    world = play(scene)
+    assert [one.path for one in world.client.asked if one.verb == "get"] == [
+        "/api/v1/namespaces/default/configmaps/elsewhere"
+    ]
+
+
 def test_only_so_many_are_asked_for_at_once_whoever_fails_again() -> None:
     async def scene(world: World) -> None:
         one = world.subscribe(SELECTED)
@@ -677,6 +696,23 @@ def test_two_late_subscribers_of_whom_one_has_no_room() -> None:
         await drain(world, slow)
         assert slow.known == world.server
         assert slow.subscription.synced.is_set()
+
+    play(scene)
+
+
+def test_a_subscriber_without_room_holds_up_nobodys_try() -> None:
+    async def scene(world: World) -> None:
+        world.fill(50)
+        stuck, held = world.subscribe(capacity=5), world.subscribe()
+        stuck.holds = True
+        await watching(world)
+        stuck.settle()
+        await world.rest(2)  # the list of the one is under way, and waits
+        held.hold = hold_until(world, 10)
+        for number in range(3):
+            held.subscription.mark_dirty(f"default/c{number:03}", held.hold)
+        await world.rest(15)
+        assert held.spilled == 1
 
     play(scene)
 
