@@ -14,7 +14,6 @@ from streams.devserver.resources import Resource
 
 JSON = "application/json"
 YAML = "application/yaml"
-PROTOBUF = "application/vnd.kubernetes.protobuf"
 MAXIMUM_BYTES = 3 * 1024 * 1024
 """Of a body; what is stored may be half of that."""
 
@@ -42,8 +41,8 @@ def read(body: bytes, content_type: str, *, kind: str) -> Object:
     kind_of_body = media_type(content_type) or JSON
     if kind_of_body == YAML:
         return from_yaml(body, kind=kind)
-    if kind_of_body != JSON:  # protobuf is not read here: said as of any other type
-        raise unknown_format((JSON, YAML, PROTOBUF))
+    if kind_of_body != JSON:
+        raise unknown_format((JSON, YAML))
     try:
         value: Value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

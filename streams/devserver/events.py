@@ -48,7 +48,7 @@ def complaints(obj: Object, *, newer_group: bool) -> Iterator[Cause]:
         yield required("eventTime")
     involved = as_object(obj.get("involvedObject")) or {}
     namespace = involved.get("namespace") or "default"
-    if (involved.get("name") or newer_group) and namespace != obj["metadata"].get("namespace"):
+    if namespace != obj["metadata"].get("namespace"):
         yield invalid(
             "involvedObject.namespace",
             involved.get("namespace", ""),

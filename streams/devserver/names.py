@@ -62,11 +62,7 @@ def is_subdomain(name: str) -> bool:
 def name_complaints(name: str, field: str, *, form: str) -> Iterator[Cause]:
     """What is wrong with the name of an object; `form` is subdomain, label or path."""
     if form == "path":
-        if name in {".", ".."}:
-            yield invalid(field, name, f"may not be '{name}'")
-        for wrong in ("/", "%"):
-            if wrong in name:
-                yield invalid(field, name, f"may not contain '{wrong}'")
+        yield from _path_complaints(name, field)
         return
     pattern, most, words = (
         (_DNS_LABEL, _MOST_LABEL, LABEL)
@@ -75,8 +71,19 @@ def name_complaints(name: str, field: str, *, form: str) -> Iterator[Cause]:
     )
     if len(name) > most:
         yield invalid(field, name, f"must be no more than {most} bytes")
-    if not pattern.fullmatch(name):
+    if form == "label" and "." in name:
+        yield invalid(field, name, "must not contain dots")
+    elif not pattern.fullmatch(name):
         yield invalid(field, name, words)
+
+
+def _path_complaints(name: str, field: str) -> Iterator[Cause]:
+    """What is wrong with a name that may be anything that fits between two slashes."""
+    if name in {".", ".."}:
+        yield invalid(field, name, f"may not be '{name}'")
+    for wrong in ("/", "%"):
+        if wrong in name:
+            yield invalid(field, name, f"may not contain '{wrong}'")
 
 
 def prefix_complaints(prefix: str, *, form: str) -> Iterator[Cause]:
