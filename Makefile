@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lock fmt formatted lint types layers architecture check test cluster clean
+.PHONY: help setup demo lock fmt formatted lint types layers architecture check test cluster image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,10 +72,13 @@ check: formatted lint types layers ## The fast loop: format, lint, types, archit
 test: export HYPOTHESIS_PROFILE ?= ci
 test: formatted lint types layers ## Everything that CI runs; the cluster tests come last, one by one.
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench"
-	$(PYTEST) -m "cluster and not bench"
+	$(PYTEST) -m "cluster and not bench and not image"
 
 cluster: $(READY) ## Build and start the genuine Kubernetes API server.
 	$(BIN)/python -m tests.cluster.up
+
+image: $(READY) ## Build the image without a container engine, and look into it (root, buildah, debootstrap).
+	$(PYTEST) -m image tests/cluster/test_image.py
 
 clean: ## Remove what the other targets made, but not built clusters.
 	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache .import_linter_cache build dist

@@ -66,6 +66,8 @@ class Trace(msgspec.Struct):
     absorbed_count: int = 0
     promised: bool | None = None
     """What was answered when it was asked for; ``None`` before."""
+    ended_ns: int = 0
+    """When the event ended, by the monotonic clock of its ticket."""
 
     def span_id(self, place: int) -> SpanId:
         """The id of the span that the mark at this place of the timeline ends.

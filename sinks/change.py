@@ -28,6 +28,12 @@ RESOLVED = Outcome(Ending.STORED, operation="resolved")
 REMOVED = Outcome(Ending.STORED, operation="deleted")
 
 
+def resolved(observation: Observation) -> Outcome:
+    """How the departure of a subject ends; the reason is the filter's rule, where that is why."""
+    rule = observation.unwanted_by
+    return Outcome(Ending.STORED, rule, operation="resolved") if rule else RESOLVED
+
+
 class WhenGone(StrEnum):
     """What happens to the Observation of a subject that is gone (``spec.onDelete``)."""
 
@@ -146,8 +152,8 @@ class Requests:
     async def _resolve(
         self, observation: Observation, read: Answer, ask: Asking
     ) -> Outcome | Answer:
-        gone, unwanted_by = observation.gone, observation.unwanted_by
-        reason = unwanted_by or (gone.value if gone is not None else "")
+        gone = observation.gone
+        reason = observation.unwanted_by or (gone.value if gone is not None else "")
         body = amended(read.body, {"resolvedAt": self.stamp(), "resolvedReason": reason})
         answer = await _apply(body, ask)
         if verdict_of(answer) is not Verdict.DONE:
@@ -155,9 +161,7 @@ class Requests:
         known = self._index.get(observation.name)
         if known is not None:
             known.resolved = True
-        return (
-            Outcome(Ending.STORED, unwanted_by, operation="resolved") if unwanted_by else RESOLVED
-        )
+        return resolved(observation)
 
     async def _count(self, observation: Observation, read: Answer, ask: Asking) -> Outcome | Answer:
         known = self._index.get(observation.name)

@@ -26,6 +26,9 @@ class DeadLetter:
     ending: str
     reason: str
     detail: str
+    trace_id: str = ""
+    span_id: str = ""
+    """Its root's, by which its trace is found if it was traced; both in hexadecimal digits."""
 
 
 class DeadLetters:
@@ -40,6 +43,7 @@ class DeadLetters:
         outcome = ticket.outcome
         if outcome is None or outcome.ending not in FAULTS:
             return
+        trace = ticket.trace
         letter = DeadLetter(
             timestamp(self._now()),
             pipeline,
@@ -47,11 +51,16 @@ class DeadLetters:
             outcome.ending.value,
             outcome.reason,
             outcome.detail,
+            f"{trace.trace_id:032x}" if trace is not None else "",
+            f"{trace.root_id:016x}" if trace is not None else "",
         )
+        said = {"pipeline": pipeline, "key": letter.key, "detail": letter.detail}
+        if trace is not None:
+            said |= {"trace_id": letter.trace_id, "span_id": letter.span_id}
         self.letters.append(letter)
         log.warning(
             "event %s: %s",
             letter.ending,
             letter.reason,
-            extra={"pipeline": pipeline, "key": letter.key, "detail": letter.detail},
+            extra=said,
         )

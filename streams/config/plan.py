@@ -9,7 +9,7 @@ from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, IngesterSpec
-from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer
+from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer, Tracing
 from streams.config.rules import Filters
 from streams.config.spellings import (
     KEY,
@@ -54,6 +54,7 @@ class Plan:
     throttle: Throttle | None
     """``None`` for no limit."""
     ttl_seconds: int
+    tracing: Tracing
     origin: str
 
 
@@ -87,6 +88,7 @@ def plan(ingester: Ingester) -> Plan:
         order=order_of(spec),
         throttle=_throttle(spec, in_flight),
         ttl_seconds=_ttl_seconds(spec),
+        tracing=spec.tracing or Tracing(),
         origin=str(ingester.origin or ""),
     )
 

@@ -88,7 +88,7 @@ UNBUILT = (
     Unbuilt("ttl.max"),
     Unbuilt("thresholds"),
     Unbuilt("errorHandling"),
-    Unbuilt("tracing"),
+    Unbuilt("tracing.incoming"),
 )
 
 

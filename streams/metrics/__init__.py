@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from streams.metrics.collector import Metrics
-from streams.metrics.readings import PipelineReading, ProcessReading
+from streams.metrics.readings import PipelineReading, ProcessReading, TraceReading
 
-__all__ = ["Metrics", "PipelineReading", "ProcessReading"]
+__all__ = ["Metrics", "PipelineReading", "ProcessReading", "TraceReading"]

@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from operators.clock import NANOSECONDS_PER_SECOND
 from streams.metrics.families import COUNTERS, GAUGES, Family, Row
+from streams.metrics.traces import trace_metrics
 from streams.timings import BOUNDS_SECONDS, StageCounts
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Metrics(Collector):
         yield GaugeMetricFamily("zenstreams_sink_holds", "Scopes whose writes wait.", value=holds)
         yield GaugeMetricFamily("zenstreams_dlq_items", "Faults kept in memory.", value=letters)
         yield build
+        yield from trace_metrics(process.traces())
 
 
 def _filled(

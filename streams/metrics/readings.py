@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -45,6 +45,16 @@ class PipelineReading(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TraceReading:
+    """What the metrics read of the traces: spans made, delivered, and lost by reason; traces kept back by class."""
+
+    built: int = 0
+    exported: int = 0
+    lost: Mapping[str, int] = field(default_factory=dict[str, int])
+    suppressed: Mapping[str, int] = field(default_factory=dict[str, int])
+
+
+@dataclass(frozen=True, slots=True)
 class ProcessReading:
     """What the metrics read of the process as a whole."""
 
@@ -55,3 +65,4 @@ class ProcessReading:
     """Seconds that requests waited for the client's own limit, by bucket: ``read``, ``write``."""
     holds: Callable[[], int]
     dead_letters: Callable[[], int]
+    traces: Callable[[], TraceReading] = TraceReading

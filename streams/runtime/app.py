@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import random
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
@@ -13,13 +14,13 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from operators.clock import utc_now
+from operators.clock import utc_now, utc_now_ns
 from operators.event import Kind
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
 from streams.cluster.access import Access
 from streams.cluster.discovery import resolve
-from streams.cluster.errors import ClusterError, CredentialsRefusedError
+from streams.cluster.errors import CredentialsRefusedError
 from streams.cluster.limits import Bucket
 from streams.cluster.observations import Observations
 from streams.cluster.session import Session
@@ -27,19 +28,20 @@ from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Watched
 from streams.metrics import Metrics, ProcessReading
+from streams.runtime.contact import Contact
 from streams.runtime.garbage import spare_the_loop
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
 from streams.runtime.running import Listener, RunningSource, Surroundings
 from streams.runtime.settings import Settings, product_version
+from streams.runtime.traces import FLUSH_SECONDS, UNTRACED, Traces, traces_of
+from streams.tracing.tracer import Moments
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 USER_AGENT = "zen-streams"
-CONTACT_FIRST_SECONDS = 1.0
-CONTACT_LONGEST_SECONDS = 15.0
 
 
 class App:
@@ -52,10 +54,12 @@ class App:
         *,
         session: Session,
         listeners: tuple[Listener, ...] = (),
+        traces: Traces = UNTRACED,
     ) -> None:
         self._settings = settings
+        self._traces = traces
         self._session = session
-        self._contact = "no answer from the API server yet"
+        self._contact = Contact(session, random=random.random)
         self._draining = False
         clock = time.monotonic_ns
         self.holds = Holds(clock, on_release=self._poke)
@@ -72,6 +76,7 @@ class App:
             now=utc_now,
             random=random.random,
             listeners=listeners,
+            traces=traces,
         )
         self.sources = [RunningSource(plan, around) for plan in plans]
 
@@ -80,7 +85,7 @@ class App:
 
         Raises ``CredentialsRefusedError`` where the API server refuses ours on first contact.
         """
-        await self._contact_or_stop(signals)
+        await self._contact.made(unless=signals.stop)
         if not signals.stop.is_set():
             for source in self.sources:
                 source.start()
@@ -90,11 +95,17 @@ class App:
             self.sources, grace_seconds=self._settings.grace_seconds, at_once=signals.at_once
         )
         await self._manager.close()
+        await self._traces.flush(deadline_seconds=0 if signals.at_once.is_set() else FLUSH_SECONDS)
         return code
+
+    @property
+    def spans_built(self) -> int:
+        """How many spans were made so far, sent or only drawn."""
+        return self._traces.reading().built
 
     def ready(self) -> Iterable[Check]:
         """What has to be so before this process does its work."""
-        yield Check("api-server", not self._contact, self._contact)
+        yield Check("api-server", not self._contact.trouble, self._contact.trouble)
         yield Check("accepting", not self._draining, "stopping")
         for source in self.sources:
             yield Check(f"source {source.ingester}", source.complete, source.said)
@@ -119,6 +130,7 @@ class App:
             },
             holds=lambda: len(self.holds),
             dead_letters=lambda: len(self.dead_letters.letters),
+            traces=self._traces.reading,
         )
         registry.register(
             Metrics(
@@ -131,33 +143,6 @@ class App:
         )
         return Health(self._settings, registry=registry, ready=self.ready, alive=self.alive)
 
-    async def _first_contact(self) -> None:
-        wait_seconds = CONTACT_FIRST_SECONDS
-        while True:
-            try:
-                await self._session.request("GET", "/version", verb="get")
-            except CredentialsRefusedError:
-                raise
-            except ClusterError as error:
-                self._contact = str(error)
-                log.warning("the API server is out of reach", extra={"detail": str(error)})
-            else:
-                self._contact = ""
-                return
-            await asyncio.sleep(wait_seconds * (1 + random.random()))  # noqa: S311  jitter
-            wait_seconds = min(2 * wait_seconds, CONTACT_LONGEST_SECONDS)
-
-    async def _contact_or_stop(self, signals: Signals) -> None:
-        contact = asyncio.create_task(self._first_contact())
-        stop = asyncio.create_task(signals.stop.wait())
-        await asyncio.wait((contact, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not contact.done():
-            contact.cancel()
-        await asyncio.gather(contact, stop, return_exceptions=True)
-        if not contact.cancelled():
-            contact.result()
-
     async def _discover(self, watched: Watched) -> Kind | None:
         return await resolve(self._session, watched.group, watched.version, watched.resource)
 
@@ -168,11 +153,16 @@ class App:
 
 @asynccontextmanager
 async def opened(
-    plans: Sequence[Plan], settings: Settings, *, listeners: tuple[Listener, ...] = ()
+    plans: Sequence[Plan],
+    settings: Settings,
+    *,
+    listeners: tuple[Listener, ...] = (),
+    draws_traces: bool = False,
 ) -> AsyncGenerator[tuple[App, Health]]:
     """Connect an app to its cluster, and answer probes for it, as long as it is held; it does not run yet.
 
-    Raises ``ConfigurationError`` where no way to a cluster is configured, and ``ListenError``.
+    Traces are made where the environment names a collector for them, or a listener ``draws_traces``. Raises
+    ``ConfigurationError`` where no way to a cluster is configured, and ``ListenError``.
     """
     access = Access.discover(settings.kubeconfig, context=settings.context)
     clock = time.monotonic_ns
@@ -181,12 +171,22 @@ async def opened(
         settings.write_qps, burst=settings.write_burst, clock=clock, on_slow=_slow("--write-qps")
     )
     async with Session(access, reads=reads, writes=writes, user_agent=USER_AGENT) as session:
-        app = App(plans, settings, session=session, listeners=listeners)
+        traces = traces_of(
+            plans,
+            os.environ,
+            server=access.server,
+            moments=Moments(clock, utc_now_ns, random.getrandbits),
+            random=random.random,
+            is_watched=draws_traces,
+        )
+        app = App(plans, settings, session=session, listeners=listeners, traces=traces)
         health = app.health(reads=reads, writes=writes)
         await health.start()
+        traces.start()
         try:
             yield app, health
         finally:
+            await traces.flush(deadline_seconds=0)
             await health.stop()
 
 

@@ -10,7 +10,7 @@ from operators.backpressure import backpressure
 from operators.buffer import Buffer, bounded_buffer
 from operators.clock import CallLater, Clock, WallClock
 from operators.dedup import Dedup, dedup
-from operators.delivery import Delivery, Ledger, Operator, Settled, deliver
+from operators.delivery import Begin, Delivery, Ledger, Operator, Settled, deliver
 from operators.event import RawEvent
 from operators.filter import Filter, Rules, keep
 from operators.index import Index
@@ -19,9 +19,11 @@ from operators.observation import Observation
 from operators.room import Credits, Room
 from operators.throttle import Throttle, throttle
 from sinks.change import WhenGone
+from sinks.manifest import Owner
 from sinks.sink import Sink, write_to
 from streams.config.plan import Plan
 from streams.config.spellings import DEDUP_FIRST
+from streams.informers.notice import Watched
 
 Decision = Operator[Delivery[Observation], Delivery[Observation]]
 
@@ -64,11 +66,12 @@ def compose(
     call_later: CallLater,
     now: WallClock,
     tell: Settled,
+    begin: Begin | None = None,
 ) -> Observable[Delivery[Observation]]:
     """Join a source to a sink: what holds, then what decides. Two pipes, because one types seven operators at most."""
     first, second = _decisions(specs, books.index, now=now)
     held = source.pipe(
-        deliver(books.ledger, clock=clock, tell=tell),
+        deliver(books.ledger, clock=clock, tell=tell, begin=begin),
         bounded_buffer(books.room, books.credits, when_full=specs.buffer.when_full),
         backpressure(books.credits),
     )
@@ -114,3 +117,20 @@ def specs_of(plan: Plan) -> Specs:
         dedup_first=plan.order == DEDUP_FIRST,
         throttle=plan.throttle,
     )
+
+
+def watched_of(plan: Plan) -> Watched:
+    """What the plan's informer watches."""
+    return Watched(
+        plan.group,
+        plan.version,
+        plan.resource,
+        namespace=plan.watch_namespace,
+        label_selector=plan.label_selector,
+        field_selector=plan.field_selector,
+    )
+
+
+def owner_of(plan: Plan) -> Owner:
+    """Whose the Observations are."""
+    return Owner(plan.namespace, plan.name, plan.ttl_seconds)

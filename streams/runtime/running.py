@@ -18,17 +18,17 @@ from operators.room import Room
 from sinks.change import WhenGone
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
-from sinks.manifest import Owner
 from sinks.observation import ObservationSink
 from streams.cluster.observations import Observations
 from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
-from streams.informers.notice import Watched
 from streams.informers.subscription import Subscription
-from streams.runtime.pipeline import Books, compose, specs_of
+from streams.runtime.pipeline import Books, compose, owner_of, specs_of, watched_of
 from streams.runtime.rebuild import departed, rebuild_in_time
+from streams.runtime.traces import UNTRACED, Traces
 from streams.sources.informer import InformerSource, informer_source
 from streams.timings import Timings
+from streams.tracing.span import Span
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +49,7 @@ class Surroundings:
     now: WallClock
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    traces: Traces = UNTRACED
     listeners: tuple[Listener, ...] = ()
 
 
@@ -70,6 +71,9 @@ class RunningSource:
         self.books = Books.empty(self._specs.buffer)
         self._informer = self._source()
         self._sink = self._write_to(around)
+        self._tracer = around.traces.source(
+            plan, kind=self.kind, when_full=self._specs.buffer.when_full
+        )
         self._pipeline: abc.DisposableBase | None = None
         self._task: asyncio.Task[None] | None = None
         self._empty = asyncio.Event()
@@ -144,10 +148,14 @@ class RunningSource:
         if self._informer.subscription is not None:
             self._informer.subscription.poke()
 
+    def spans(self, ticket: Ticket) -> list[Span]:
+        """The spans of an event of this source that has ended; none if it was not traced."""
+        return self._tracer.spans(ticket) if self._tracer is not None else []
+
     async def _run(self) -> None:
         around = self._around
         subjects = await rebuild_in_time(
-            lambda: around.observations.own(self._owner.label),
+            lambda: around.observations.own(owner_of(self.plan).label),
             self.books.index,
             waits=self._waits,
             sleep=lambda seconds: around.sleep(seconds * (1 + around.random())),
@@ -161,6 +169,7 @@ class RunningSource:
             call_later=asyncio.get_running_loop().call_later,
             now=around.now,
             tell=self._tell,
+            begin=self._tracer.begin if self._tracer is not None else None,
         ).subscribe(on_error=self._broken)
         subscription = self._informer.subscription
         if subscription is None:
@@ -182,6 +191,8 @@ class RunningSource:
 
     def _tell(self, ticket: Ticket) -> None:
         self.timings.note(ticket)
+        if self._tracer is not None:
+            self._tracer.end(ticket)
         self._around.dead_letters.note(self.ingester, ticket)
         for listener in self._around.listeners:
             listener(self, ticket)
@@ -200,20 +211,11 @@ class RunningSource:
         )
 
     def _source(self) -> InformerSource:
-        plan = self.plan
-        watched = Watched(
-            plan.group,
-            plan.version,
-            plan.resource,
-            namespace=plan.watch_namespace,
-            label_selector=plan.label_selector,
-            field_selector=plan.field_selector,
-        )
         return informer_source(
             self._around.manager,
-            watched,
+            watched_of(self.plan),
             room=self.books.room,
-            resync_seconds=plan.resync_seconds,
+            resync_seconds=self.plan.resync_seconds,
             matters=self._matters,
         )
 
@@ -226,7 +228,7 @@ class RunningSource:
         return ObservationSink(
             around.observations,
             self.books.index,
-            owner=self._owner,
+            owner=owner_of(self.plan),
             holds=around.holds,
             clock=around.clock,
             now=around.now,
@@ -238,8 +240,3 @@ class RunningSource:
     def _is_alive(self, namespace: str, name: str) -> bool:
         subscription = self._informer.subscription
         return subscription is not None and subscription.knows(f"{namespace}/{name}")
-
-    @property
-    def _owner(self) -> Owner:
-        plan = self.plan
-        return Owner(plan.namespace, plan.name, plan.ttl_seconds)

@@ -67,7 +67,7 @@ def rolled_out(cluster: Cluster, folder: Path) -> dict[str, Any]:
     for name in ("ingesters", "observations"):
         crd = f"crd/{name}.zen.kube-zen.io"
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", crd)
-    rollout = ("rollout", "status", "deployment/zen-streams", "--timeout=60s")
+    rollout = ("rollout", "status", "deployment/zen-streams", "--timeout=45s")
     cluster.kubectl("--namespace=zen-system", *rollout)
     return newest_pod(cluster, "zen-system", selector="app.kubernetes.io/name=zen-streams")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 
 from operators.trace import Correlation
 from sinks.writer import Answer, UnansweredError
@@ -24,6 +25,8 @@ class ScriptedWriter:
         self.correlations: list[Correlation | None] = []
         self.gate: asyncio.Event | None = None
         """Where set, every request waits for it."""
+        self.takes: Callable[[], None] = lambda: None
+        """Called while a request is under way."""
 
     async def apply(
         self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
@@ -46,6 +49,7 @@ class ScriptedWriter:
         self.correlations.append(correlation)
         if self.gate is not None:
             await self.gate.wait()
+        self.takes()
         answer = self.answers.popleft() if self.answers else OK
         if answer is UNANSWERED:
             raise UnansweredError("the connection broke")

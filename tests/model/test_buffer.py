@@ -21,7 +21,7 @@ from operators.delivery import Delivery, Ledger, Ticket, deliver
 from operators.event import RECORD_BYTES, Change, Kind, RawEvent
 from operators.outcome import Ending, Outcome
 from operators.room import Credits, Room
-from tests.kit.machines import dies, survive, survivors
+from tests.kit.machines import dies, reach, survive, survivors
 
 KIND = Kind("", "v1", "things", "Thing", namespaced=True)
 STORED = Outcome(Ending.STORED, "stored")
@@ -220,10 +220,7 @@ WANTED = (
 
 @pytest.mark.timeout(120)
 def test_the_buffer_does_what_plain_lists_do() -> None:
-    reached.clear()
-    survive(Buffering, walks=WALKS, steps=STEPS)
-    print("reached:", dict(reached))
-    assert {name: reached[name] for name in WANTED if reached[name] < FLOOR} == {}
+    reach(survive(Buffering, walks=WALKS, steps=STEPS), reached, WANTED, floor=FLOOR)
 
 
 class NeverDraining(Gate):

@@ -9,6 +9,7 @@ from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, Origin
+from streams.config.limits import Tracing
 from streams.config.plan import Plan, plan
 from streams.config.rules import Filters
 from tests.kit.acceptance import GVR, ingester
@@ -45,6 +46,7 @@ def test_a_minimal_document_has_the_defaults() -> None:
         order="filter_first",
         throttle=None,
         ttl_seconds=604_800,
+        tracing=Tracing(),
         origin="a.yaml:3",
     )
 

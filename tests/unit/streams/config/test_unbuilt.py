@@ -70,6 +70,9 @@ BUILT = {
     "throttle.burst",
     "throttle.perSecond",
     "throttle.whenOver",
+    "tracing.enabled",
+    "tracing.maxSpansPerSecond",
+    "tracing.ratio",
     "ttl.default",
 }
 

@@ -1,0 +1,1 @@
+"""OpenTelemetry: configured by its own variables, spoken here and nowhere else."""

@@ -1,0 +1,228 @@
+"""The spans of one event, from its ticket: no protocol, no clock, no choice."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from operators.clock import NANOSECONDS_PER_SECOND
+from operators.delivery import Ticket
+from operators.outcome import FAULTS, UNSETTLED, Ending, Outcome
+from operators.trace import WAIT, Context, Trace
+from sinks.asking import NO_ANSWER, Attempt
+from streams.tracing.span import Attribute, Span, SpanKind, clean
+from streams.tracing.stages import attributes_of, stage_of
+
+ERRORS = frozenset({Ending.DROPPED, *FAULTS})
+"""Endings that are errors; filtered, deduplicated, coalesced and throttled are not."""
+
+UNEXPLAINED_NS = 1_000_000
+"""From here on the time between the last mark and the books is a span too: a machine that had no time for us."""
+
+_FIRST_HTTP_ERROR = 400
+_TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
+
+Stay = tuple[int, int]
+"""From when to when, in wall-clock nanoseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What all traces of one source have in common."""
+
+    root_name: str
+    root: tuple[Attribute, ...]
+    buffer: tuple[Attribute, ...]
+    request: tuple[Attribute, ...]
+
+
+def scope_of(
+    source: str, *, kind: str, ingester: str, when_full: str, server: tuple[str, int]
+) -> Scope:
+    """Say it once; ``server`` is the host and the port of the API server."""
+    host, port = server
+    return Scope(
+        f"process {source}",
+        (
+            ("zenstreams.source", source),
+            ("zenstreams.source.kind", kind),
+            ("zenstreams.ingester", ingester),
+        ),
+        (("zenstreams.buffer.policy", when_full),),
+        (("server.address", host), ("server.port", port)),
+    )
+
+
+def spans_of(ticket: Ticket, trace: Trace, *, scope: Scope, ended_ns: int) -> list[Span]:
+    """Make the spans of an event that has ended: its root, then one for every stay and wait.
+
+    A child begins where the one before it ended, so that no time is unexplained.
+    """
+    return _Builder(ticket, trace, scope=scope, ended_ns=ended_ns).spans()
+
+
+class _Builder:
+    """One event's spans in the making."""
+
+    __slots__ = ("_end_ns", "_marks", "_outcome", "_scope", "_to_wall", "_trace")
+
+    def __init__(self, ticket: Ticket, trace: Trace, *, scope: Scope, ended_ns: int) -> None:
+        self._trace = trace
+        self._scope = scope
+        self._marks = ticket.marks
+        self._outcome = ticket.outcome or UNSETTLED
+        self._to_wall = trace.wall_ns - ticket.began_ns
+        self._end_ns = ended_ns + self._to_wall
+
+    def spans(self) -> list[Span]:
+        spans = [self._root()]
+        began_ns = self._trace.wall_ns
+        attempt = 0
+        for place, (mark, let_go_ns, detail) in enumerate(self._marks):
+            stay = began_ns, let_go_ns + self._to_wall
+            if isinstance(detail, Attempt):
+                attempt += mark == "write"
+                spans += self._request(place, stay, detail=detail, attempt=attempt)
+            else:
+                spans.append(self._stay(place, stay, detail=detail))
+            began_ns = stay[1]
+        if self._outcome.ending is Ending.DEAD_LETTERED:
+            spans.append(self._dead_letter(began_ns))
+        elif self._end_ns - began_ns >= UNEXPLAINED_NS:
+            spans.append(self._child("settle", len(self._marks), (began_ns, self._end_ns)))
+        return spans
+
+    def _child(self, name: str, place: int, stay: Stay) -> Span:
+        trace = self._trace
+        return Span(name, SpanKind.INTERNAL, trace.span_id(place), trace.root_id, *stay)
+
+    def _stay(self, place: int, stay: Stay, *, detail: object) -> Span:
+        mark = self._marks[place][0]
+        stage = stage_of(mark)
+        span = self._child(stage.name, place, stay)
+        span.attributes = attributes_of(stage, detail)
+        if mark == "receive":
+            span.attributes = (("zenstreams.payload.size", self._trace.payload_bytes),)
+        elif mark == "buffer":
+            span.attributes = (*self._scope.buffer, *span.attributes)
+        if isinstance(detail, Outcome):
+            _fail(span, detail)
+        return span
+
+    def _request(self, place: int, stay: Stay, *, detail: Attempt, attempt: int) -> list[Span]:
+        stage = stage_of(self._marks[place][0])
+        began_ns, end_ns = stay
+        waited_ns = int(detail.waited_seconds * NANOSECONDS_PER_SECOND)
+        sent_ns = min(began_ns + waited_ns, end_ns)
+        span = self._child(stage.name, place, (sent_ns, end_ns))
+        span.kind = SpanKind.CLIENT
+        audit_id = f"{self._trace.trace_id:032x}-{span.span_id:016x}"
+        attributes: list[Attribute] = [
+            ("http.request.method", detail.method),
+            *self._scope.request,
+            ("k8s.audit_id", audit_id),
+        ]
+        if detail.status != NO_ANSWER:
+            attributes.append(("http.response.status_code", detail.status))
+        if stage.name == "write Observation":
+            attributes.append(("zenstreams.sink.attempt", attempt))
+        span.attributes = attributes
+        if detail.status == NO_ANSWER:
+            span.error_type = "unanswered"
+        elif detail.status >= _FIRST_HTTP_ERROR:
+            span.error_type = str(detail.status)
+        if sent_ns == began_ns:
+            return [span]
+        return [self._child("client limit", WAIT | place, (began_ns, sent_ns)), span]
+
+    def _dead_letter(self, began_ns: int) -> Span:
+        span = self._child("dead letter", len(self._marks), (began_ns, self._end_ns))
+        span.kind = SpanKind.PRODUCER
+        span.attributes = (
+            ("zenstreams.dlq.name", "memory"),
+            ("zenstreams.dlq.reason", clean(self._outcome.reason)),
+        )
+        return span
+
+    def _root(self) -> Span:
+        trace, scope = self._trace, self._scope
+        span = Span(
+            scope.root_name,
+            SpanKind.CONSUMER,
+            trace.root_id,
+            0,
+            trace.wall_ns,
+            self._end_ns,
+            links=_links(trace, self._outcome),
+        )
+        _fail(span, self._outcome)
+        attributes: list[Attribute] = [*scope.root, *_subject(trace), *_outcome(self._outcome)]
+        attributes += _observation(trace, self._outcome)
+        if trace.attempts:
+            attributes.append(("zenstreams.sink.attempts", trace.attempts))
+        if trace.absorbed_count:
+            attributes.append(("zenstreams.coalesced.count", trace.absorbed_count))
+        span.attributes = attributes
+        return span
+
+
+def _fail(span: Span, outcome: Outcome) -> None:
+    if outcome.ending in ERRORS:
+        span.error_type = outcome.error_type or outcome.reason or outcome.ending.value
+        span.message = clean(outcome.detail)
+
+
+def _subject(trace: Trace) -> list[Attribute]:
+    kind = trace.kind
+    said: list[Attribute] = [
+        ("zenstreams.event.type", trace.change.value),
+        ("zenstreams.object.gvr", f"{kind.api_version}/{kind.resource}"),
+        ("zenstreams.object.name", clean(trace.name)),
+    ]
+    if trace.namespace:
+        said.append(("zenstreams.object.namespace", clean(trace.namespace)))
+    if trace.uid:
+        said.append(("zenstreams.object.uid", clean(trace.uid)))
+    if trace.version:
+        said.append(("zenstreams.object.resource_version", clean(trace.version)))
+    return said
+
+
+def _outcome(outcome: Outcome) -> list[Attribute]:
+    said: list[Attribute] = [("zenstreams.outcome", outcome.ending.value)]
+    if outcome.reason:
+        said.append(("zenstreams.outcome.reason", clean(outcome.reason)))
+        if outcome.ending is Ending.FILTERED:
+            said.append(("zenstreams.filter.rule", clean(outcome.reason)))
+    return said
+
+
+def _observation(trace: Trace, outcome: Outcome) -> list[Attribute]:
+    namespace, name, uid = trace.observation
+    values = (
+        ("zenstreams.observation.namespace", namespace),
+        ("zenstreams.observation.name", outcome.observation or name),
+        ("zenstreams.observation.uid", outcome.observation_uid or uid),
+        ("zenstreams.observation.operation", outcome.operation),
+    )
+    return [(key, clean(value)) for key, value in values if value]
+
+
+def _links(trace: Trace, outcome: Outcome) -> list[Context]:
+    """The newer event of the same key, those whose place this one took, and the first of which it is a duplicate."""
+    links = list(trace.absorbed)
+    if outcome.ending is Ending.COALESCED and trace.newer is not None:
+        links.insert(0, (trace.newer.trace_id, trace.newer.root_id))
+    first = context_of(outcome.link)
+    if first is not None:
+        links.insert(0, first)
+    return links
+
+
+def context_of(traceparent: str) -> Context | None:
+    """Read a ``traceparent``; what somebody else bent out of shape links nowhere."""
+    found = _TRACEPARENT.fullmatch(traceparent)
+    if found is None:
+        return None
+    context = int(found[1], 16), int(found[2], 16)
+    return context if all(context) else None

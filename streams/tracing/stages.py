@@ -1,0 +1,96 @@
+"""What the marks of a timeline become: one table from a stage to the name, kind and attributes of its spans."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import cast
+
+from operators.outcome import Outcome
+from streams.tracing.span import Attribute, SpanKind, Value, clean
+
+PREFIX = "zenstreams."
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """How the spans of a stage look.
+
+    ``passed`` is said where the stage let go of the event without a word, ``ended`` where the event ended there;
+    ``reason`` names the attribute for why it ended, ``seconds`` the one for a number of seconds.
+    """
+
+    name: str
+    kind: SpanKind = SpanKind.INTERNAL
+    passed: tuple[Attribute, ...] = ()
+    ended: tuple[Attribute, ...] = ()
+    reason: str = ""
+    seconds: str = ""
+
+
+STAGES: Mapping[str, Stage] = {
+    "buffer": Stage("buffer", reason="zenstreams.buffer.reason"),
+    "throttle": Stage("throttle", seconds="zenstreams.throttle.wait_s"),
+    "filter": Stage(
+        "filter",
+        passed=(("zenstreams.filter.verdict", "pass"),),
+        ended=(("zenstreams.filter.verdict", "reject"),),
+        reason="zenstreams.filter.rule",
+    ),
+    "dedup": Stage(
+        "dedup",
+        passed=(("zenstreams.dedup.verdict", "new"),),
+        ended=(("zenstreams.dedup.verdict", "duplicate"),),
+        reason="zenstreams.dedup.reason",
+    ),
+    "read": Stage("read Observation", SpanKind.CLIENT),
+    "write": Stage("write Observation", SpanKind.CLIENT),
+    "retry wait": Stage("retry wait", seconds="zenstreams.retry.wait_s"),
+}
+"""The stages that have something to say; any other is a span of its own name without attributes."""
+
+ALLOWED: Mapping[str, str] = {
+    key: PREFIX + key
+    for key in (
+        "buffer.depth_in",
+        "buffer.depth_out",
+        "dedup.fingerprint",
+        "dedup.occurrence",
+        "dedup.verdict",
+        "dedup.window_s",
+        "filter.rule",
+        "filter.verdict",
+        "filter.evaluated",
+        "mapping.version",
+        "throttle.limiter",
+        "throttle.rate",
+        "throttle.wait_ms",
+    )
+}
+"""What a mark may say in its own words: no other key leaves the process."""
+
+
+def stage_of(mark: str) -> Stage:
+    """The look of a stage's spans."""
+    return STAGES.get(mark) or Stage(mark)
+
+
+def attributes_of(stage: Stage, detail: object) -> list[Attribute]:
+    """What a mark says: nothing, an outcome, a number of seconds, or attributes in its own words."""
+    if detail is None:
+        return list(stage.passed)
+    if isinstance(detail, Outcome):
+        reason = [(stage.reason, clean(detail.reason))] if stage.reason and detail.reason else []
+        return [*stage.ended, *reason]
+    if isinstance(detail, dict):
+        return list(_in_own_words(cast("Mapping[str, Value]", detail)))
+    if isinstance(detail, int | float) and stage.seconds:
+        return [(stage.seconds, float(detail))]
+    return []
+
+
+def _in_own_words(said: Mapping[str, Value]) -> Iterator[Attribute]:
+    for key, value in said.items():
+        name = ALLOWED.get(key)
+        if name is not None:
+            yield name, clean(value) if isinstance(value, str) else value

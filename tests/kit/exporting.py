@@ -1,0 +1,45 @@
+"""The product's own exporter, to a collector on the loopback."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from streams.telemetry.backlog import Backlog
+from streams.telemetry.configure import exporter_of
+from streams.telemetry.exporter import Exporter
+from streams.telemetry.settings import read
+from tests.kit.traced import at_once
+
+FLUSH_SECONDS = 20.0
+
+
+@asynccontextmanager
+async def exporting(
+    endpoint: str,
+    *,
+    sleep: Callable[[float], Awaitable[None]] = at_once,
+    backlog: Backlog | None = None,
+    **environment: str,
+) -> AsyncGenerator[Exporter]:
+    """Configure it as an environment does, and flush it on the way out.
+
+    Between its attempts it waits no longer than it takes others to have a turn.
+    """
+    otlp = read({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment})
+    assert otlp is not None
+    exporter = exporter_of(
+        otlp,
+        version="1.2",
+        clock=time.monotonic_ns,
+        random=lambda: 0.5,
+        sleep=sleep,
+        backlog=backlog,
+    )
+    exporter.start()
+    try:
+        yield exporter
+    finally:
+        if not exporter.is_closed:
+            await exporter.close(deadline_seconds=FLUSH_SECONDS)
