@@ -1,4 +1,4 @@
-"""What the bodies of PATCH requests do to an object: merge patch, JSON patch and strategic merge patch."""
+"""What the bodies of PATCH requests do to any object: merge patch and JSON patch."""
 
 from __future__ import annotations
 
@@ -6,24 +6,9 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 
 from streams.devserver.documents import Object, Value, as_list, as_object
-from streams.devserver.shapes import LIST_KEYS
 
 _REFUSED = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch that cannot be applied."""
-
-_PATCH = "$patch"
-_LESS = "$deleteFromPrimitiveList/"
-_KEEP = "$retainKeys"
-_SETS = frozenset({"finalizers"})
-"""The lists of plain values that strategic patches merge."""
-
-_MERGED_BY: Mapping[str, tuple[str, ...]] = {
-    **{name: (key,) for name, key in LIST_KEYS.items()},
-    "addresses": ("type",),
-    "ports": ("containerPort", "port"),
-    "secrets": ("name",),
-}
-"""By which key strategic patches merge lists of objects: the first that all elements have."""
 
 
 class PatchError(Exception):
@@ -153,65 +138,3 @@ def _index(step: str, last: int) -> int:
     if not (step.isascii() and step.isdigit()) or int(step) > last:
         raise PatchError(_REFUSED)
     return int(step)
-
-
-def strategically_patched(obj: Value, patch: Value) -> Value:
-    """The object of a built-in kind after a strategic merge patch; neither is changed.
-
-    Lists of objects merge by the common keys, `finalizers` as a set, other lists are replaced.
-    `$patch: delete` and `replace`, `$deleteFromPrimitiveList` and `$retainKeys` are obeyed,
-    `$setElementOrder` is not: what is new goes last. Raises PatchError for another `$patch`.
-    """
-    wanted = as_object(patch)
-    if wanted is None:
-        return deepcopy(patch)
-    directive = wanted.get(_PATCH)
-    fields = {name: value for name, value in wanted.items() if not name.startswith("$")}
-    if directive == "delete":
-        return None
-    if directive == "replace":
-        return deepcopy(fields)
-    if directive not in (None, "merge"):
-        raise PatchError(f"unknown patch type: {directive} in map: map[{_PATCH}:{directive}]")
-    there = _less(dict(as_object(obj) or {}), wanted)
-    for name, value in fields.items():
-        after = None if value is None else _field(name, there.get(name), value)
-        if after is None:
-            there.pop(name, None)
-        else:
-            there[name] = after
-    return there
-
-
-def _less(there: Object, wanted: Object) -> Object:
-    """What the patch leaves of an object before it adds to it."""
-    if _KEEP in wanted:
-        there = {name: one for name, one in there.items() if name in wanted[_KEEP]}
-    for name, gone in wanted.items():
-        if name.startswith(_LESS):
-            of = name.removeprefix(_LESS)
-            there[of] = [one for one in as_list(there.get(of)) or [] if one not in gone]
-    return there
-
-
-def _field(name: str, there: Value, wanted: Value) -> Value:
-    elements = as_list(wanted)
-    if elements is None:
-        return strategically_patched(there, wanted)
-    former = as_list(there) or []
-    if name in _SETS:
-        return [*deepcopy(elements), *(one for one in former if one not in elements)]
-    keys = _MERGED_BY.get(name, ())
-    key = next((one for one in keys if all(one in (as_object(it) or {}) for it in elements)), None)
-    return deepcopy(elements) if key is None else _by_key(key, former, elements)
-
-
-def _by_key(key: str, there: list[Value], wanted: list[Value]) -> list[Value]:
-    merged = {(as_object(one) or {}).get(key): one for one in there}
-    for one in wanted:
-        after = strategically_patched(merged.get(one[key]), one)
-        if after is None:
-            merged.pop(one[key], None)
-        else:
-            merged[one[key]] = after
-    return list(merged.values())

@@ -24,12 +24,8 @@ from streams.devserver.declared import UndeclaredError
 from streams.devserver.documents import Object, Value, as_list, as_object
 from streams.devserver.events import newer, older
 from streams.devserver.options import Writing
-from streams.devserver.patches import (
-    PatchError,
-    json_patched,
-    merge_patched,
-    strategically_patched,
-)
+from streams.devserver.patches import PatchError, json_patched, merge_patched
+from streams.devserver.strategic import strategically_patched
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"

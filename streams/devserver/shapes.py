@@ -29,22 +29,27 @@ Path = tuple[str, ...]
 UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 """The schema of what has none: any name, lists whole."""
 
-LIST_KEYS: Mapping[str, str] = {
-    "conditions": "type",
-    "containers": "name",
-    "env": "name",
-    "ephemeralContainers": "name",
-    "hostAliases": "ip",
-    "imagePullSecrets": "name",
-    "initContainers": "name",
-    "ownerReferences": "uid",
-    "volumeMounts": "mountPath",
-    "volumes": "name",
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "conditions": ("type",),
+    "containers": ("name",),
+    "env": ("name",),
+    "ephemeralContainers": ("name",),
+    "hostAliases": ("ip",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "ownerReferences": ("uid",),
+    "ports": ("containerPort", "protocol"),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
 }
-"""By which key the lists of built-in kinds are maps; those not named here are taken whole."""
+"""By which keys the lists of built-in kinds are maps; those not named here are taken whole."""
 
 _ANY_FIELD = "x-any-field"
 _BUILT_IN: Schema = {**UNTYPED, _ANY_FIELD: True}
+_WHOLE = frozenset({"selector", "nodeSelector"})
+"""The maps of built-in kinds that are owned whole."""
+
+_KEY_DEFAULTS: Schema = {"protocol": {**_BUILT_IN, "default": "TCP"}}
 
 _STRING: Schema = {"type": "string"}
 _STRINGS: Schema = {"type": "object", "additionalProperties": _STRING}
@@ -125,13 +130,15 @@ def below(schema: Schema, step: str) -> tuple[Schema, bool]:
 
 def _of_built_in(name: str, value: Value) -> Schema:
     """The schema of a field of a built-in kind, by its name and what it holds."""
-    elements, key = as_list(value), LIST_KEYS.get(name, "")
-    if not elements or not all(key in (as_object(one) or {}) for one in elements):
+    elements, keys = as_list(value), LIST_KEYS.get(name, ("",))
+    if name in _WHOLE:
+        return {**_BUILT_IN, "x-kubernetes-map-type": "atomic"}
+    if not elements or not all(keys[0] in (as_object(one) or {}) for one in elements):
         return _BUILT_IN
     return {
         "x-kubernetes-list-type": "map",
-        "x-kubernetes-list-map-keys": [key],
-        "items": _BUILT_IN,
+        "x-kubernetes-list-map-keys": list(keys),
+        "items": {**_BUILT_IN, "properties": _KEY_DEFAULTS},
     }
 
 
