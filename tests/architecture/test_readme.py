@@ -18,7 +18,7 @@ COMMANDS = [
     if line.strip()
 ]
 EXECUTED = [c for c in COMMANDS if c.startswith(".venv/bin/zen-streams") and " run " not in c]
-(EXCERPT,) = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+EXCERPT, *_ = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
 TESTS = re.findall(r"`(tests/[a-z_/]+\.py)`", README)
 
 
