@@ -6,6 +6,7 @@ The custom resource is built and validated only at the sink.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from operators.event import Body, Departure
 from operators.severity import DEFAULT_PRIORITY
@@ -29,6 +30,45 @@ class Tally:
     """The Event's name: a recorder that patches an expired Event makes the name anew and goes on counting."""
     count: int
     last_seen: str
+
+
+@dataclass(slots=True)
+class Window:
+    """From when until when equal occurrences are the duplicates of one Observation."""
+
+    key: str
+    name: str
+    """The Observation's."""
+    start: datetime
+    end: datetime
+    traceparent: str = ""
+    """The trace of the event that opened it."""
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether a moment falls into it.
+
+        One that begins later than its own length from now was opened by a clock that was wrong: it holds nothing.
+        """
+        return moment < self.end and self.start - moment <= self.end - self.start
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """The event an Observation is of, where it tells what happened and not what is."""
+
+    uid: str
+    """Of the object, or the sender's own name of the event; empty if there is none."""
+    version: str
+    """The object's, which changes with each event."""
+    listed: bool = False
+    """Whether it was read in a list, which shows what is and not what happened."""
+    window: Window | None = None
+    """The window it opens, once that is decided."""
+
+    @property
+    def opening(self) -> str:
+        """What an event is called that opens a window."""
+        return f"{self.uid}/{self.version}"
 
 
 @dataclass(slots=True)
@@ -57,8 +97,10 @@ class Observation:
     """Whether it was read again on purpose; unchanged, it may only refresh when it was last seen."""
     tally: Tally | None = None
     """Set for Kubernetes Events, which are neither a subject's state nor a single occurrence."""
+    occurrence: Occurrence | None = None
+    """Set for what happened, of which each is told once; the fingerprint is its key."""
 
     @property
     def is_state(self) -> bool:
         """Whether it tells how a subject is, in the place of what it told before."""
-        return self.tally is None
+        return self.tally is None and self.occurrence is None
