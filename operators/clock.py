@@ -41,3 +41,8 @@ def utc_now_ns() -> int:
 def timestamp(moment: datetime) -> str:
     """Write a moment as Kubernetes does: RFC 3339, whole seconds, ``Z``."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_timestamp(moment: datetime) -> str:
+    """Write a moment as Kubernetes' MicroTime: RFC 3339, microseconds, ``Z``."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

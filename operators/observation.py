@@ -41,6 +41,8 @@ class Window:
     """The Observation's."""
     start: datetime
     end: datetime
+    uid: str = ""
+    """The Observation's, too."""
     traceparent: str = ""
     """The trace of the event that opened it."""
 

@@ -8,7 +8,7 @@ that answers at once.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import Enum
 from functools import partial
@@ -47,6 +47,8 @@ class Turn(Enum):
 
 
 Verdict = Outcome | Turn
+Decided = tuple[Event, str, Verdict]
+"""An event, the stage that has decided it, and how."""
 
 
 class Turns:
@@ -66,7 +68,7 @@ class Turns:
         self._now = now
         self._emit = emit
         self._pending: dict[str, deque[tuple[Event, datetime]]] = {}
-        self._decided: deque[tuple[Event, Verdict]] = deque()
+        self._decided: deque[Decided] = deque()
         self._acting = False
         self._stopped = False
 
@@ -78,8 +80,10 @@ class Turns:
             verdict = STOPPED if self._stopped else self._decide(delivery, seen)
         except Exception as error:  # noqa: BLE001  one poison event must not end the stream
             verdict = failure("dedup", error)
-        self._note("dedup", delivery, verdict)
-        self._act(((delivery, verdict),))
+        if verdict is Turn.PARKED:
+            delivery.ticket.mark("dedup", self._notes[verdict])
+        else:
+            self._act([(delivery, "dedup", verdict)])
 
     def stop(self) -> None:
         """The subscription is over: end all that waits."""
@@ -88,10 +92,10 @@ class Turns:
         parked = [delivery for waiting in self._pending.values() for delivery, _ in waiting]
         for waiting in self._pending.values():
             waiting.clear()
-        for delivery, verdict in decided:
-            delivery.settle(verdict if isinstance(verdict, Outcome) else STOPPED)
+        for delivery, stage, verdict in decided:
+            delivery.ticket.end(stage, verdict if isinstance(verdict, Outcome) else STOPPED)
         for delivery in parked:
-            delivery.settle(STOPPED)
+            delivery.ticket.end("dedup wait", STOPPED)
 
     def _decide(self, delivery: Event, seen: datetime) -> Verdict:
         observation = delivery.value
@@ -121,38 +125,39 @@ class Turns:
         parked = self._pending.pop(key)
         if ticket.outcome is not None and ticket.outcome.ending is Ending.STORED:
             self._windows.commit(window, occurrence, moment=self._now())
-        decided: list[tuple[Event, Verdict]] = []
+        decided: list[Decided] = []
         while parked and key not in self._pending:
             delivery, seen = parked.popleft()
-            verdict = self._decide(delivery, seen)
-            self._note("dedup wait", delivery, verdict)
-            decided.append((delivery, verdict))
+            decided.append((delivery, "dedup wait", self._decide(delivery, seen)))
         if parked:
             self._pending[key] = parked
         self._act(decided)
 
-    def _note(self, stage: str, delivery: Event, verdict: Verdict) -> None:
-        detail = verdict if isinstance(verdict, Outcome) else self._notes[verdict]
-        delivery.ticket.mark(stage, detail)
-
-    def _act(self, decided: Iterable[tuple[Event, Verdict]]) -> None:
-        self._decided.extend(one for one in decided if one[1] is not Turn.PARKED)
+    def _act(self, decided: list[Decided]) -> None:
+        self._decided.extend(decided)
         if self._acting:
             return
         self._acting = True
         try:
             while self._decided:
-                delivery, verdict = self._decided.popleft()
+                delivery, stage, verdict = self._decided.popleft()
                 if isinstance(verdict, Outcome):
-                    delivery.settle(verdict)
+                    delivery.ticket.end(stage, verdict)
                 else:
+                    delivery.ticket.mark(stage, self._notes[verdict])
                     self._emit(delivery)
         finally:
             self._acting = False
 
 
 def _duplicate(reason: str, window: Window) -> Outcome:
-    return Outcome(Ending.DEDUPLICATED, reason, observation=window.name, link=window.traceparent)
+    return Outcome(
+        Ending.DEDUPLICATED,
+        reason,
+        observation=window.name,
+        observation_uid=window.uid,
+        link=window.traceparent,
+    )
 
 
 def once(spec: Once, windows: Windows, *, now: WallClock) -> Operator[Event, Event]:

@@ -13,7 +13,7 @@ from operators.dedup import NOTHING_TO_RESOLVE, TOLD, duplicate
 from operators.delivery import Ticket
 from operators.index import Index, Known
 from operators.kubernetes_event import is_told, with_tally
-from operators.observation import Observation, Tally
+from operators.observation import Observation, Tally, Window
 from operators.outcome import Ending, Outcome
 from operators.trace import Trace
 from sinks.asking import Asking
@@ -146,7 +146,7 @@ class Requests:
             after.uid = uid_of(answer.body)
         if trace is not None:
             trace.observation = observation.namespace, observation.name, after.uid
-        self._index.put(observation.name, after)
+        self._confirmed(observation, after)
         return CREATED if created else UPDATED
 
     async def _resolve(
@@ -192,12 +192,22 @@ class Requests:
         known.newest = known.last_seen = ""
         return Answer(409, reason="Conflict", message="the Observation is gone")
 
+    def _confirmed(self, observation: Observation, after: Known) -> None:
+        """An occurrence is remembered by its window, as long as that lasts; all else by its name."""
+        window = _window(observation)
+        if window is not None:
+            window.uid, window.traceparent = after.uid, after.traceparent
+        else:
+            self._index.put(observation.name, after)
+
     def _after(self, observation: Observation, known: Known | None, trace: Trace | None) -> Known:
         """What will be known once a whole write is confirmed.
 
-        An Observation that is new names the trace that makes it, if that is sure to be kept.
+        An Observation that is new names the trace that makes it, if that is sure to be kept. An occurrence was seen
+        once, when its window opened.
         """
-        moment = self.stamp()
+        window = _window(observation)
+        moment = timestamp(window.start) if window is not None else self.stamp()
         after = Known(
             observation.fingerprint,
             known.first_seen if known is not None else moment,
@@ -226,3 +236,7 @@ async def _apply(body: Manifest, ask: Asking) -> Answer:
 def promised(trace: Trace | None) -> str:
     """The ``traceparent`` of a trace that is sure to be kept, else nothing."""
     return trace.traceparent if trace is not None and trace.promised else ""
+
+
+def _window(observation: Observation) -> Window | None:
+    return observation.occurrence.window if observation.occurrence is not None else None

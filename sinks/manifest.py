@@ -10,9 +10,10 @@ from typing import Any, cast
 
 import msgspec
 
+from operators.clock import micro_timestamp
 from operators.identity import LABEL_CHARACTERS, label_value
 from operators.index import Known
-from operators.observation import Observation, Subject
+from operators.observation import Observation, Occurrence, Subject
 
 API_VERSION = "zen.kube-zen.io/v1alpha1"
 INGESTER_LABEL = "zen.kube-zen.io/ingester"
@@ -74,6 +75,8 @@ def manifest(observation: Observation, owner: Owner, *, known: Known) -> Manifes
     }
     if known.evidence is not None:
         spec |= evidence(known)
+    if observation.occurrence is not None:
+        spec |= _occurrence(observation.occurrence)
     return {"apiVersion": API_VERSION, "kind": "Observation", "metadata": metadata, "spec": spec}
 
 
@@ -85,6 +88,16 @@ def source_label(source: str) -> str:
 def evidence(known: Known) -> Manifest:
     """The part of a spec that counts, and what it counts from."""
     return {"count": known.count, "evidence": known.evidence, "evidenceBase": known.base}
+
+
+def _occurrence(occurrence: Occurrence) -> Manifest:
+    """What happened once, what opened its window, and until when its equals are not written."""
+    fields = {"opening": occurrence.opening}
+    window = occurrence.window
+    if window is not None:
+        fields["windowStart"] = micro_timestamp(window.start)
+        fields["windowEnd"] = micro_timestamp(window.end)
+    return {"count": 1, "occurrence": fields}
 
 
 def amended(read: bytes, changes: Manifest) -> Manifest:

@@ -19,7 +19,7 @@ from operators.stage import DETAIL_CHARACTERS, failure
 from sinks.change import Requests, WhenGone, change_of, promised
 from sinks.holds import EVERYTHING, Holds
 from sinks.manifest import Owner
-from sinks.retry import Tries
+from sinks.retry import OCCURRENCES, SUBJECTS, Retry, Tries
 from sinks.verdict import Verdict, verdict_of
 from sinks.writer import Answer, UnansweredError, Writer
 
@@ -41,6 +41,7 @@ class ObservationSink:
         random: Callable[[], float],
         when_gone: WhenGone = WhenGone.RESOLVE,
         is_alive: Callable[[str, str], bool] = lambda _namespace, _name: True,
+        retry: Retry = OCCURRENCES,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._requests = Requests(writer, index, owner=owner, now=now, is_alive=is_alive)
@@ -49,6 +50,7 @@ class ObservationSink:
         self._clock = clock
         self._random = random
         self._when_gone = when_gone
+        self._retry = retry
         self._sleep = sleep
         self._lanes: dict[str, tuple[Lane, asyncio.Task[None]]] = {}
         self._successes = 0
@@ -97,7 +99,8 @@ class ObservationSink:
             return failure("sink", error)
 
     async def _write(self, observation: Observation, ticket: Ticket) -> Outcome:
-        tries = Tries(self._successes, random=self._random)
+        retry = SUBJECTS if observation.occurrence is None else self._retry
+        tries = Tries(self._successes, random=self._random, retry=retry)
         while True:
             barred = self._holds.bars(observation.namespace)
             if barred is not None:
@@ -137,7 +140,9 @@ class ObservationSink:
         return self._judge(answer, observation, tries=tries)
 
     def _doubt(self, observation: Observation, ticket: Ticket) -> None:
-        """What was sent may be there, and the trace it names with it."""
+        """What was sent may be there, and the trace it names with it; an occurrence is the same write at each try."""
+        if observation.occurrence is not None:
+            return
         moment, traceparent = self._requests.stamp(), promised(ticket.trace)
         self._index.doubt(observation.name, moment=moment, traceparent=traceparent)
 
@@ -163,7 +168,7 @@ class ObservationSink:
         self, tries: Tries, *, error_type: str, detail: str, asked: float | None
     ) -> Outcome | float:
         tries.failed(self._successes)
-        if tries.at_fault:
+        if tries.over:
             return Outcome(Ending.DEAD_LETTERED, "gave_up", detail[:DETAIL_CHARACTERS], error_type)
         return tries.wait_seconds(asked)
 

@@ -68,6 +68,16 @@ class Reference(_Model):
     namespace: str | None = Field(default=None, description="Namespace of the object.")
 
 
+class Opening(_Model):
+    """What opened an Observation of something that happened, and until when it stands for its equals."""
+
+    opening: str | None = Field(default=None, description="Event that opened it, as uid/version.")
+    window_start: Moment | None = Field(default=None, description="When it was opened.")
+    window_end: Moment | None = Field(
+        default=None, description="Until when equal events are its duplicates."
+    )
+
+
 class ObservationSpec(_Model):
     """What happened, to what, and how bad it is."""
 
@@ -123,6 +133,9 @@ class ObservationSpec(_Model):
     ) = Field(default=None, description="A Kubernetes Event's name to its latest count.")
     evidence_base: Annotated[int, Field(ge=0)] | None = Field(
         default=None, description="What Events that fell out of the evidence counted."
+    )
+    occurrence: Opening | None = Field(
+        default=None, description="Set where it tells what happened, not what is."
     )
     ttl_seconds_after_creation: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="For how long it is kept once there is nothing to say of it."
