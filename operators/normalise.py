@@ -11,7 +11,8 @@ from operators.event import Body, Change, RawEvent, UndecodableError
 from operators.fingerprint import LAST_APPLIED, fingerprint
 from operators.identity import observation_name
 from operators.kubernetes_event import is_kubernetes_event, observe_kubernetes_event
-from operators.observation import Observation, Subject
+from operators.observation import Observation, Occurrence, Subject
+from operators.occurrence import occurred, of_object
 from operators.outcome import Ending, Outcome
 from operators.redact import redact
 from operators.severity import (
@@ -26,6 +27,9 @@ from operators.title import title_of
 
 EXPIRED = Outcome(
     Ending.FILTERED, "expired", "a Kubernetes Event lives an hour; its end says nothing"
+)
+DEPARTED = Outcome(
+    Ending.FILTERED, "departed", "what happened to an object stays when the object is gone"
 )
 ON_DELETE_IGNORE = Outcome(Ending.FILTERED, "onDelete: ignore")
 
@@ -42,6 +46,8 @@ class Normalise(BaseModel):
     """The fields that make two states differ; ``None`` for all of them."""
     ignore_departures: bool = False
     """Whether the end of a subject is no news (``onDelete: ignore``)."""
+    occurrences: bool = False
+    """Whether each change of an object is something that happened, in the place of its newest state."""
 
 
 def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, name: str) -> str:
@@ -110,6 +116,8 @@ def _blank(spec: Normalise, event: RawEvent) -> Observation:
 
 
 def _departed(spec: Normalise, event: RawEvent) -> Observation | Outcome:
+    if spec.occurrences:
+        return DEPARTED
     if spec.ignore_departures:
         return ON_DELETE_IGNORE
     observation = _blank(spec, event)
@@ -125,6 +133,10 @@ def _state(spec: Normalise, event: RawEvent) -> Observation:
     observation.severity = _severity(body)
     observation.priority = priority_of(body.get("priority"), severity=observation.severity)
     observation.title = title_of(observation.subject, body)
+    observation.details = body
+    if spec.occurrences:
+        _occurred(spec, event, observation, body)
+        return observation
     normalised = {
         "source": spec.source,
         "category": observation.category,
@@ -133,8 +145,17 @@ def _state(spec: Normalise, event: RawEvent) -> Observation:
         "title": observation.title,
     }
     observation.fingerprint = fingerprint(normalised, body, fields=spec.fields)
-    observation.details = body
     return observation
+
+
+def _occurred(spec: Normalise, event: RawEvent, observation: Observation, body: Body) -> None:
+    listed = event.initial or event.change is Change.RESYNC
+    occurred(
+        observation,
+        Occurrence(event.uid or event.key, event.version, listed),
+        of_object(body, fields=spec.fields),
+        ingester=(spec.ingester_namespace, spec.ingester),
+    )
 
 
 def _severity(body: Body) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from operators.observation import Subject
+from operators.observation import Occurrence, Subject, Window
 from sinks.manifest import INGESTER_LABEL, TRACE_ANNOTATION
 from sinks.writer import Answer, UnansweredError
 from streams.cluster.errors import ClusterError, CredentialsRefusedError
@@ -24,6 +25,9 @@ FIELD_MANAGER = "zen-streams"
 PAGE = 500
 WRITE_SECONDS = 30.0
 LIST_SECONDS = 60.0
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+UNKNOWN = datetime.min.replace(tzinfo=UTC)
+"""When a window was that the Observation does not say: long ago."""
 
 
 class _Cause(msgspec.Struct):
@@ -56,6 +60,12 @@ class _Resource(msgspec.Struct, rename="camel", frozen=True):
     name: str = ""
 
 
+class _Opening(msgspec.Struct, rename="camel", frozen=True):
+    opening: str = ""
+    window_start: Moment = UNKNOWN
+    window_end: Moment = UNKNOWN
+
+
 class _Spec(msgspec.Struct, rename="camel", frozen=True):
     fingerprint: str = ""
     first_seen: str = ""
@@ -64,6 +74,7 @@ class _Spec(msgspec.Struct, rename="camel", frozen=True):
     resource: _Resource = _Resource()
     evidence: dict[str, int] | None = None
     evidence_base: int = 0
+    occurrence: _Opening | None = None
     details: _Event = _Event()
 
 
@@ -77,6 +88,17 @@ class Stored(msgspec.Struct):
     def traceparent(self) -> str:
         """The trace of the event that created it."""
         return (self.metadata.annotations or {}).get(TRACE_ANNOTATION, "")
+
+    @property
+    def opened(self) -> tuple[Occurrence, Window] | None:
+        """What happened, and the window it opened, if that is what it tells."""
+        opening = self.spec.occurrence
+        if opening is None:
+            return None
+        uid, _, version = opening.opening.rpartition("/")
+        start, end = opening.window_start, opening.window_end
+        window = Window(self.spec.fingerprint, self.metadata.name, start, end, self.traceparent)
+        return Occurrence(uid, version), window
 
     @property
     def subject(self) -> Subject:

@@ -10,11 +10,12 @@ from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer, Tracing
-from streams.config.rules import Filters
+from streams.config.rules import Deduplication, Filters
 from streams.config.spellings import (
     KEY,
     deduplication_of,
     filters_of,
+    observes_occurrences,
     order_of,
     throttle_of,
     when_full_of,
@@ -25,6 +26,7 @@ from streams.config.values import ADAPTIVE, Order
 DEFAULT_TTL_SECONDS = 604_800
 TTL_SECONDS = (60, 31_536_000)
 """zen-watcher's default and bounds."""
+DEFAULT_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,10 @@ class Plan:
     capacity_bytes: int
     in_flight: int
     when_full: WhenFull
+    occurrences: bool
+    """Whether Observations tell what happened, in the place of what is."""
     dedup_enabled: bool
+    dedup_window_seconds: float
     dedup_fields: tuple[str, ...] | None
     """The fields of strategy ``key``; ``None`` for the whole fingerprint."""
     filter: Filter
@@ -82,7 +87,9 @@ def plan(ingester: Ingester) -> Plan:
         capacity_bytes=quantity_bytes(buffer.capacity_bytes),
         in_flight=in_flight,
         when_full=when_full_of(spec),
+        occurrences=observes_occurrences(spec),
         dedup_enabled=dedup.enabled,
+        dedup_window_seconds=_window_seconds(dedup),
         dedup_fields=dedup.fields if dedup.strategy == KEY and dedup.fields else None,
         filter=_filter(filters_of(spec)),
         order=order_of(spec),
@@ -106,6 +113,13 @@ def _throttle(spec: IngesterSpec, in_flight: int) -> Throttle | None:
 def _filter(filters: Filters) -> Filter:
     """The rules that are built; the expression has no effect yet."""
     return Filter.model_validate(filters.model_dump(exclude={"expression"}))
+
+
+def _window_seconds(dedup: Deduplication) -> float:
+    """The window by whichever spelling; ``window`` goes first."""
+    if dedup.window is not None:
+        return duration_seconds(dedup.window)
+    return float(dedup.window_seconds or DEFAULT_WINDOW_SECONDS)
 
 
 def _ttl_seconds(spec: IngesterSpec) -> int:

@@ -20,6 +20,7 @@ Spelled = list[tuple[Location, T]]
 
 INFORMER = "informer"
 KEY = "key"
+OCCURRENCE = "occurrence"
 SECONDS_PER_MINUTE = 60
 MOST_PER_MINUTE = 60_000_000_000
 """A nanosecond each, which a throttle cannot tell from no limit."""
@@ -56,6 +57,11 @@ def when_full_of(spec: IngesterSpec) -> WhenFull:
     return WhenFull(said or WhenFull.BLOCK)
 
 
+def observes_occurrences(spec: IngesterSpec) -> bool:
+    """Whether Observations tell what happened; Kubernetes Events are counted whatever is said."""
+    return spec.observe == OCCURRENCE and not _counts_events(spec)
+
+
 def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     """What something else in the same spec takes the effect from: where it stands, and why."""
     yield from _about_deduplication(_deduplications(spec))
@@ -65,6 +71,19 @@ def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     yield from _about_rates(spec.rate_limit or RateLimit())
     if spec.ingester == INFORMER and spec.buffer is not None and spec.buffer.when_full is not None:
         yield ("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit"
+    yield from _about_occurrences(spec)
+
+
+def _counts_events(spec: IngesterSpec) -> bool:
+    gvr = spec.informer.gvr if spec.informer is not None else None
+    return gvr is not None and gvr.resource == "events" and gvr.group in {"", "events.k8s.io"}
+
+
+def _about_occurrences(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
+    if spec.observe == OCCURRENCE and _counts_events(spec):
+        yield ("spec", "observe"), "ignored: Kubernetes Events are counted, whatever is observed"
+    elif spec.observe == OCCURRENCE and spec.on_delete is not None:
+        yield ("spec", "onDelete"), "ignored: what happened stays when its object is gone"
 
 
 def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:
@@ -74,6 +93,8 @@ def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Loca
             yield (*location, "fields"), f"ignored: only strategy {KEY} compares by them alone"
         if dedup.strategy == KEY and not dedup.fields:
             yield (*location, "strategy"), f"{KEY} without fields compares everything"
+        if dedup.window is not None and dedup.window_seconds is not None:
+            yield (*location, "windowSeconds"), "ignored: window says it already"
 
 
 def _about_filters(spelled: Spelled[Filters]) -> Iterator[tuple[Location, str]]:

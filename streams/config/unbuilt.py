@@ -61,7 +61,6 @@ def _are_all_elsewhere(destinations: object) -> bool:
 UNBUILT = (
     Unbuilt("sources", stops=True),
     Unbuilt("ingester", _one_of("webhook", "logs"), stops=True),
-    Unbuilt("observe", _one_of("occurrence"), stops=True),
     Unbuilt("destinations", _are_all_elsewhere, stops=True),
     Unbuilt("destinations[]", _is_elsewhere),
     Unbuilt("destinations[].mapping"),
@@ -71,7 +70,7 @@ UNBUILT = (
     *(
         Unbuilt(f"{spelling}.{field}")
         for spelling in ("deduplication", "dedup", "processing.dedup")
-        for field in ("window", "windowSeconds", "learningRate", "minChange", "maxEventsPerWindow")
+        for field in ("learningRate", "minChange", "maxEventsPerWindow")
     ),
     *(
         Unbuilt(f"{spelling}.strategy", _one_of("hybrid"), instead="fingerprint is used")

@@ -117,6 +117,11 @@ COUNTERS = (
         _single(lambda one: one.ledger.ended(Ending.DEDUPLICATED)),
     ),
     Family(
+        "zenstreams_dedup_evicted",
+        "Windows and told events forgotten before their time, for want of room.",
+        _single(lambda one: one.windows.evicted),
+    ),
+    Family(
         "zenstreams_watch_connects",
         "Watches opened.",
         _counted(lambda subscription: subscription.statistics.connects),
@@ -163,7 +168,11 @@ GAUGES = (
         "Bytes the pipeline may hold.",
         _single(lambda one: one.room.capacity_bytes),
     ),
-    Family("zenstreams_dedup_entries", "Observations known.", _single(lambda one: len(one.index))),
+    Family(
+        "zenstreams_dedup_entries",
+        "Observations, and windows of occurrences, that are known.",
+        _single(lambda one: len(one.index) + len(one.windows)),
+    ),
     Family("zenstreams_source_up", "Whether nothing keeps it from reading.", _single(_is_up)),
     Family("zenstreams_source_synced", "Whether its first list is through.", _single(_is_synced)),
     Family(

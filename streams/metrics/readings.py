@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from operators.delivery import Ledger
     from operators.index import Index
     from operators.room import Room
+    from operators.windows import Windows
     from streams.cluster.durations import DurationCounts
     from streams.informers.subscription import Subscription
     from streams.timings import Timings
@@ -36,6 +37,11 @@ class PipelineReading(Protocol):
     @property
     def index(self) -> Index:
         """The Observations it knows of."""
+        ...
+
+    @property
+    def windows(self) -> Windows:
+        """The windows of its occurrences."""
         ...
 
     @property

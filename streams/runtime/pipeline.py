@@ -16,8 +16,10 @@ from operators.filter import Filter, Rules, keep
 from operators.index import Index
 from operators.normalise import Normalise, normalise
 from operators.observation import Observation
+from operators.once import Once, once
 from operators.room import Credits, Room
 from operators.throttle import Throttle, throttle
+from operators.windows import Windows
 from sinks.change import WhenGone
 from sinks.manifest import Owner
 from sinks.sink import Sink, write_to
@@ -38,22 +40,25 @@ class Specs:
     dedup: Dedup
     dedup_first: bool = False
     throttle: Throttle | None = None
+    once: Once | None = None
+    """Set in the place of ``dedup`` where the source tells what happened."""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """What one pipeline keeps: its ledger, its room, its credits, and the Observations it knows of."""
+    """What one pipeline keeps: its ledger, its room, its credits, the Observations and the windows it knows of."""
 
     ledger: Ledger
     room: Room
     credits: Credits
     index: Index
+    windows: Windows
 
     @classmethod
     def empty(cls, buffer: Buffer) -> Books:
         """Open the books of a new pipeline."""
         room = Room(buffer.capacity, capacity_bytes=buffer.capacity_bytes)
-        return cls(Ledger(), room, Credits(buffer.in_flight), Index())
+        return cls(Ledger(), room, Credits(buffer.in_flight), Index(), Windows())
 
 
 def compose(
@@ -69,7 +74,7 @@ def compose(
     begin: Begin | None = None,
 ) -> Observable[Delivery[Observation]]:
     """Join a source to a sink: what holds, then what decides. Two pipes, because one types seven operators at most."""
-    first, second = _decisions(specs, books.index, now=now)
+    first, second = _decisions(specs, books, now=now)
     held = source.pipe(
         deliver(books.ledger, clock=clock, tell=tell, begin=begin),
         bounded_buffer(books.room, books.credits, when_full=specs.buffer.when_full),
@@ -85,15 +90,18 @@ def compose(
     )
 
 
-def _decisions(specs: Specs, index: Index, *, now: WallClock) -> tuple[Decision, Decision]:
+def _decisions(specs: Specs, books: Books, *, now: WallClock) -> tuple[Decision, Decision]:
     """Filter and deduplication in the order of the document.
 
     For subjects the order is only one of marks: an open Observation that the filter is against is resolved either way.
     """
-    wanted = keep(specs.filter, index)
+    wanted = keep(specs.filter, books.index)
+    if specs.once is not None:
+        told_once = once(specs.once, books.windows, now=now)
+        return (told_once, wanted) if specs.dedup_first else (wanted, told_once)
     if specs.dedup_first:
-        return dedup(specs.dedup, index, now=now, wanted=Rules(specs.filter).want), wanted
-    return wanted, dedup(specs.dedup, index, now=now)
+        return dedup(specs.dedup, books.index, now=now, wanted=Rules(specs.filter).want), wanted
+    return wanted, dedup(specs.dedup, books.index, now=now)
 
 
 def specs_of(plan: Plan) -> Specs:
@@ -111,9 +119,13 @@ def specs_of(plan: Plan) -> Specs:
             source=plan.source,
             fields=plan.dedup_fields,
             ignore_departures=plan.on_delete == WhenGone.IGNORE,
+            occurrences=plan.occurrences,
         ),
         filter=plan.filter,
-        dedup=Dedup(enabled=plan.dedup_enabled),
+        dedup=Dedup(enabled=plan.dedup_enabled, window_seconds=plan.dedup_window_seconds),
+        once=Once(enabled=plan.dedup_enabled, window_seconds=plan.dedup_window_seconds)
+        if plan.occurrences
+        else None,
         dedup_first=plan.order == DEDUP_FIRST,
         throttle=plan.throttle,
     )

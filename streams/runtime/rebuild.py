@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from operators.index import Index, Known
+from operators.clock import WallClock
+from operators.index import Known
 from streams.cluster.errors import ClusterError
 from streams.cluster.observations import ListRefusedError, Stored
+from streams.runtime.pipeline import Books
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,9 @@ LONGEST_SECONDS = 15.0
 
 async def rebuild_in_time(
     stored: Callable[[], AsyncIterator[Stored]],
-    index: Index,
+    books: Books,
     *,
+    now: WallClock,
     waits: Callable[[Exception], None],
     sleep: Callable[[float], Awaitable[None]],
 ) -> Subjects:
@@ -36,19 +39,27 @@ async def rebuild_in_time(
     wait_seconds = FIRST_SECONDS
     while True:
         try:
-            return await rebuild(stored(), index)
+            return await rebuild(stored(), books, now=now)
         except (ClusterError, ListRefusedError) as error:
             waits(error)
         await sleep(wait_seconds)
         wait_seconds = min(2 * wait_seconds, LONGEST_SECONDS)
 
 
-async def rebuild(stored: AsyncIterator[Stored], index: Index) -> Subjects:
-    """Fill the index from the Observations in the cluster; name the subjects that were there when last seen."""
+async def rebuild(stored: AsyncIterator[Stored], books: Books, *, now: WallClock) -> Subjects:
+    """Fill the books from the Observations in the cluster; name the subjects that were there when last seen.
+
+    An occurrence is known by the window it opened, anything else by its name.
+    """
     subjects: Subjects = {}
+    moment = now()
     async for one in stored:
-        name, spec = one.metadata.name, one.spec
-        index.put(
+        name, spec, opened = one.metadata.name, one.spec, one.opened
+        if opened is not None:
+            occurrence, window = opened
+            books.windows.restore(window, occurrence, moment=moment)
+            continue
+        books.index.put(
             name,
             Known(
                 spec.fingerprint,

@@ -15,6 +15,7 @@ from operators.index import Index
 from operators.normalise import subject_name
 from operators.outcome import LOST
 from operators.room import Room
+from operators.windows import Windows
 from sinks.change import WhenGone
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
@@ -94,6 +95,11 @@ class RunningSource:
         return self.books.index
 
     @property
+    def windows(self) -> Windows:
+        """The windows of its occurrences."""
+        return self.books.windows
+
+    @property
     def subscription(self) -> Subscription | None:
         """Its share in an informer, once it has one."""
         return self._informer.subscription
@@ -156,7 +162,8 @@ class RunningSource:
         around = self._around
         subjects = await rebuild_in_time(
             lambda: around.observations.own(owner_of(self.plan).label),
-            self.books.index,
+            self.books,
+            now=around.now,
             waits=self._waits,
             sleep=lambda seconds: around.sleep(seconds * (1 + around.random())),
         )

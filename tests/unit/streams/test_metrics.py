@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
 from prometheus_client import CollectorRegistry
@@ -13,8 +14,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from operators.delivery import Ledger, Ticket
 from operators.index import Index, Known
+from operators.observation import Occurrence, Window
 from operators.outcome import NEWER, SPILLED, Ending, Outcome
 from operators.room import Room
+from operators.windows import Windows
 from streams.cluster.durations import DurationCounts
 from streams.informers.book import Book, Silence
 from streams.informers.condition import Statistics
@@ -55,6 +58,7 @@ class Pipeline:
     ledger: Ledger = field(default_factory=Ledger)
     room: Room = field(default_factory=lambda: Room(1000, capacity_bytes=64))
     index: Index = field(default_factory=Index)
+    windows: Windows = field(default_factory=Windows)
     share: Share | None = None
 
     @property
@@ -163,6 +167,19 @@ def test_the_room_and_the_index() -> None:
     assert samples[own("buffer_bytes")] == 42
     assert samples[own("buffer_capacity_bytes")] == 64
     assert samples[own("dedup_entries")] == 1
+
+
+def test_the_windows_that_are_known_and_those_that_had_to_go() -> None:
+    pipeline = Pipeline(windows=Windows(entries=1))
+    start = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
+    for key in "ab":
+        window = Window(key, key, start, start + timedelta(seconds=60))
+        pipeline.windows.commit(window, Occurrence("u", "1"), moment=start)
+
+    samples = scrape(collector(pipeline))
+
+    assert samples[own("dedup_entries")] == 1
+    assert samples[own("dedup_evicted_total")] == 1
 
 
 def test_reasons_are_bounded_and_no_count_is_lost_or_moves() -> None:

@@ -40,7 +40,9 @@ def test_a_minimal_document_has_the_defaults() -> None:
         capacity_bytes=64 * 1024 * 1024,
         in_flight=64,
         when_full=WhenFull.SPILL,
+        occurrences=False,
         dedup_enabled=True,
+        dedup_window_seconds=60,
         dedup_fields=None,
         filter=Filter(),
         order="filter_first",
@@ -111,8 +113,38 @@ def test_an_informer_spills_whatever_the_document_says() -> None:
 
 
 @pytest.mark.parametrize(
+    ("dedup", "seconds"),
+    [
+        ({"window": "5m"}, 300),
+        ({"windowSeconds": 7}, 7),
+        ({"window": "0s"}, 0),
+        ({"window": "2s", "windowSeconds": 7}, 2),
+    ],
+)
+def test_the_window_may_be_spelled_in_two_ways(dedup: dict[str, Any], seconds: float) -> None:
+    assert plan(document(deduplication=dedup)).dedup_window_seconds == seconds
+    assert plan(document(processing={"dedup": dedup})).dedup_window_seconds == seconds
+
+
+@pytest.mark.parametrize(
+    ("observe", "gvr", "occurrences"),
+    [
+        ("occurrence", GVR, True),
+        ("subject", GVR, False),
+        ("occurrence", {"group": "", "version": "v1", "resource": "events"}, False),
+        ("occurrence", {"group": "events.k8s.io", "version": "v1", "resource": "events"}, False),
+    ],
+)
+def test_kubernetes_events_are_counted_whatever_is_to_be_observed(
+    observe: str, gvr: dict[str, str], *, occurrences: bool
+) -> None:
+    made = plan(document(observe=observe, informer={"gvr": gvr}))
+    assert made.occurrences is occurrences
+
+
+@pytest.mark.parametrize(
     "spec",
-    [{"ingester": "webhook"}, {"informer": None}, {"informer": {}}, {"observe": "occurrence"}],
+    [{"ingester": "webhook"}, {"informer": None}, {"informer": {}}],
 )
 def test_what_cannot_run_has_no_plan(spec: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="default/case"):

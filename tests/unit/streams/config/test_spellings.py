@@ -48,6 +48,30 @@ def test_what_loses_its_effect_is_told() -> None:
     assert list(shadowed(document(dedup={"strategy": "key", "fields": ["a"]}).spec)) == []
 
 
+EVENTS = {"gvr": {"group": "", "version": "v1", "resource": "events"}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "path"),
+    [
+        ({"deduplication": {"window": "1m", "windowSeconds": 5}}, "deduplication.windowSeconds"),
+        ({"observe": "occurrence", "onDelete": "delete"}, "onDelete"),
+        ({"observe": "occurrence", "informer": EVENTS}, "observe"),
+    ],
+)
+def test_what_an_occurrence_has_no_use_for_is_told(spec: dict[str, Any], path: str) -> None:
+    assert [path_of(location) for location, _ in shadowed(document(**spec).spec)] == [
+        f"spec.{path}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "spec", [{"observe": "subject", "informer": EVENTS}, {"observe": "occurrence"}]
+)
+def test_what_has_its_effect_is_not(spec: dict[str, Any]) -> None:
+    assert list(shadowed(document(**spec).spec)) == []
+
+
 HIGH = {"minSeverity": "HIGH"}
 LOW = {"minSeverity": "LOW"}
 

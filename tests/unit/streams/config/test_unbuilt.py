@@ -54,12 +54,18 @@ BUILT = {
     "informer.namespace",
     "informer.resyncPeriod",
     "ingester",
+    "dedup.window",
+    "dedup.windowSeconds",
+    "deduplication.window",
+    "deduplication.windowSeconds",
     "observe",
     "onDelete",
     "optimization.order",
     "processing.dedup.enabled",
     "processing.dedup.fields",
     "processing.dedup.strategy",
+    "processing.dedup.window",
+    "processing.dedup.windowSeconds",
     "processing.optimization.order",
     "processing.order",
     "rateLimit.burst",
@@ -145,7 +151,6 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
     [
         ("spec.filters.expression", {"filters": {"minSeverity": "HIGH", "expression": "true"}}),
         ("spec.processing.filter.expression", {"processing": {"filter": {"expression": "true"}}}),
-        ("spec.deduplication.window", {"deduplication": {"window": "5m"}}),
         ("spec.deduplication.minChange", {"deduplication": {"minChange": 0}}),
         (
             "spec.optimization.thresholds",
@@ -182,7 +187,6 @@ def test_what_is_done_instead_is_said() -> None:
     [
         ("spec.ingester", {"ingester": "webhook", "webhook": {"path": "/a"}}),
         ("spec.ingester", {"ingester": "logs", "logs": {"podSelector": "a=b"}}),
-        ("spec.observe", {"observe": "occurrence"}),
         (
             "spec.sources",
             {
