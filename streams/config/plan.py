@@ -8,6 +8,7 @@ from math import ceil
 from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
+from sinks.retry import OCCURRENCES, Retry
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer, Tracing
 from streams.config.rules import Deduplication, Filters
@@ -17,6 +18,7 @@ from streams.config.spellings import (
     filters_of,
     observes_occurrences,
     order_of,
+    retry_of,
     throttle_of,
     when_full_of,
 )
@@ -58,6 +60,8 @@ class Plan:
     order: Order
     throttle: Throttle | None
     """``None`` for no limit."""
+    retry: Retry
+    """How long an occurrence is tried to be written."""
     ttl_seconds: int
     tracing: Tracing
     origin: str
@@ -94,6 +98,7 @@ def plan(ingester: Ingester) -> Plan:
         filter=_filter(filters_of(spec)),
         order=order_of(spec),
         throttle=_throttle(spec, in_flight),
+        retry=_retry(spec),
         ttl_seconds=_ttl_seconds(spec),
         tracing=spec.tracing or Tracing(),
         origin=str(ingester.origin or ""),
@@ -120,6 +125,17 @@ def _window_seconds(dedup: Deduplication) -> float:
     if dedup.window is not None:
         return duration_seconds(dedup.window)
     return float(dedup.window_seconds or DEFAULT_WINDOW_SECONDS)
+
+
+def _retry(spec: IngesterSpec) -> Retry:
+    said = retry_of(spec)
+    if said is None:
+        return OCCURRENCES
+    try:
+        first_seconds = duration_seconds(said.backoff_base)
+    except ValueError:
+        first_seconds = OCCURRENCES.first_seconds
+    return Retry(first_seconds, attempts=max(said.max_attempts, 1))
 
 
 def _ttl_seconds(spec: IngesterSpec) -> int:

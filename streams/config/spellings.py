@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from operators.buffer import WhenFull
+from streams.config.failure import Retry
 from streams.config.findings import path_of
 from streams.config.ingester import IngesterSpec
 from streams.config.limits import RateLimit, Throttle
 from streams.config.rules import Deduplication, Filters, Processing
 from streams.config.tree import Location
+from streams.config.units import duration_seconds
 from streams.config.values import Order
 
 T = TypeVar("T")
@@ -21,6 +23,7 @@ Spelled = list[tuple[Location, T]]
 INFORMER = "informer"
 KEY = "key"
 OCCURRENCE = "occurrence"
+RETRY = "retry"
 SECONDS_PER_MINUTE = 60
 MOST_PER_MINUTE = 60_000_000_000
 """A nanosecond each, which a throttle cannot tell from no limit."""
@@ -62,6 +65,12 @@ def observes_occurrences(spec: IngesterSpec) -> bool:
     return spec.observe == OCCURRENCE and not _counts_events(spec)
 
 
+def retry_of(spec: IngesterSpec) -> Retry | None:
+    """How often an occurrence is tried; ``None`` where nothing is said that counts."""
+    failures = spec.error_handling
+    return failures.retry if failures is not None and failures.strategy == RETRY else None
+
+
 def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     """What something else in the same spec takes the effect from: where it stands, and why."""
     yield from _about_deduplication(_deduplications(spec))
@@ -72,6 +81,7 @@ def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     if spec.ingester == INFORMER and spec.buffer is not None and spec.buffer.when_full is not None:
         yield ("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit"
     yield from _about_occurrences(spec)
+    yield from _about_retries(spec)
 
 
 def _counts_events(spec: IngesterSpec) -> bool:
@@ -84,6 +94,23 @@ def _about_occurrences(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
         yield ("spec", "observe"), "ignored: Kubernetes Events are counted, whatever is observed"
     elif spec.observe == OCCURRENCE and spec.on_delete is not None:
         yield ("spec", "onDelete"), "ignored: what happened stays when its object is gone"
+
+
+def _about_retries(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
+    place: Location = ("spec", "errorHandling", "retry")
+    said = spec.error_handling.retry if spec.error_handling is not None else None
+    if said is None or said == Retry():  # what a server fills in is nobody's wish
+        return
+    if retry_of(spec) is None:
+        yield place, f"ignored: only strategy {RETRY} reads it"
+    elif not observes_occurrences(spec):
+        yield place, "ignored: the state of a subject is tried to be written without limit"
+    if said.max_attempts < 1:
+        yield (*place, "maxAttempts"), "ignored: there is at least one attempt"
+    try:
+        duration_seconds(said.backoff_base)
+    except ValueError as error:
+        yield (*place, "backoffBase"), f"ignored: allowed is {error}"
 
 
 def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:

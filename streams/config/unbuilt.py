@@ -86,7 +86,10 @@ UNBUILT = (
     Unbuilt("ttl.min"),
     Unbuilt("ttl.max"),
     Unbuilt("thresholds"),
-    Unbuilt("errorHandling"),
+    Unbuilt("errorHandling.strategy", _one_of("dlq")),
+    Unbuilt("errorHandling.retry.backoff", instead="each wait is twice the one before"),
+    Unbuilt("errorHandling.dlq"),
+    Unbuilt("errorHandling.logging"),
     Unbuilt("tracing.incoming"),
 )
 

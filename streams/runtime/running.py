@@ -242,6 +242,7 @@ class RunningSource:
             random=around.random,
             when_gone=WhenGone(self.plan.on_delete),
             is_alive=self._is_alive,
+            retry=self.plan.retry,
         )
 
     def _is_alive(self, namespace: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from pydantic.alias_generators import to_snake
 from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
+from sinks.retry import OCCURRENCES, Retry
 from streams.config.ingester import Ingester, Origin
 from streams.config.limits import Tracing
 from streams.config.plan import Plan, plan
@@ -47,6 +48,7 @@ def test_a_minimal_document_has_the_defaults() -> None:
         filter=Filter(),
         order="filter_first",
         throttle=None,
+        retry=OCCURRENCES,
         ttl_seconds=604_800,
         tracing=Tracing(),
         origin="a.yaml:3",
@@ -110,6 +112,23 @@ def test_adaptive_uses_the_default() -> None:
 
 def test_an_informer_spills_whatever_the_document_says() -> None:
     assert plan(document(buffer={"whenFull": "dropOldest"})).when_full is WhenFull.SPILL
+
+
+@pytest.mark.parametrize(
+    ("said", "retry"),
+    [
+        (
+            {"strategy": "retry", "retry": {"maxAttempts": 5, "backoffBase": "250ms"}},
+            Retry(0.25, 5),
+        ),
+        ({"strategy": "retry", "retry": {"maxAttempts": 0}}, Retry(1.0, 1)),
+        ({"strategy": "retry", "retry": {"backoffBase": "soon"}}, Retry(2.0, 3)),
+        ({"strategy": "retry"}, OCCURRENCES),
+        ({"retry": {"maxAttempts": 5}}, OCCURRENCES),
+    ],
+)
+def test_how_long_an_occurrence_is_tried(said: dict[str, Any], retry: Retry) -> None:
+    assert plan(document(errorHandling=said)).retry == retry
 
 
 @pytest.mark.parametrize(

@@ -65,8 +65,35 @@ def test_what_an_occurrence_has_no_use_for_is_told(spec: dict[str, Any], path: s
     ]
 
 
+TRIED = {"strategy": "retry", "retry": {"maxAttempts": 5}}
+
+
 @pytest.mark.parametrize(
-    "spec", [{"observe": "subject", "informer": EVENTS}, {"observe": "occurrence"}]
+    ("said", "observe", "path"),
+    [
+        ({"retry": {"maxAttempts": 5}}, "occurrence", "retry"),
+        (TRIED, "subject", "retry"),
+        ({"strategy": "retry", "retry": {"maxAttempts": 0}}, "occurrence", "retry.maxAttempts"),
+        (
+            {"strategy": "retry", "retry": {"backoffBase": "soon"}},
+            "occurrence",
+            "retry.backoffBase",
+        ),
+    ],
+)
+def test_a_retry_without_effect_is_told(said: dict[str, Any], observe: str, path: str) -> None:
+    spec = document(observe=observe, errorHandling=said).spec
+    assert [path_of(place) for place, _ in shadowed(spec)] == [f"spec.errorHandling.{path}"]
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"observe": "subject", "informer": EVENTS},
+        {"observe": "occurrence"},
+        {"observe": "occurrence", "errorHandling": TRIED},
+        {"errorHandling": {"strategy": "fail-fast", "retry": {"maxAttempts": 3}}},
+    ],
 )
 def test_what_has_its_effect_is_not(spec: dict[str, Any]) -> None:
     assert list(shadowed(document(**spec).spec)) == []
