@@ -8,7 +8,7 @@ from datetime import datetime
 from operators.observation import Occurrence, Window
 
 ENTRIES = 100_000
-"""How many windows, and how many told events, one pipeline remembers: 60 MB at most (600 bytes a pair, measured)."""
+"""How many windows, and how many told events, one pipeline remembers: 80 MB at most (800 bytes a pair, measured)."""
 
 
 class Windows:

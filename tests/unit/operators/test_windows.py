@@ -117,3 +117,10 @@ def test_a_rebuild_takes_the_newest_in_any_order(order: tuple[int, ...]) -> None
     assert windows.told(event("u", "2"), "a") is not None
     assert windows.told(event("u", "1"), "a") is None
     assert windows.told(event("v", "3"), "b") is not None, "told, though its window is over"
+
+
+def test_a_window_opened_anew_is_the_newest() -> None:
+    windows = Windows(entries=2)
+    for key, start in (("a", 0), ("b", 1), ("a", 2), ("c", 3)):
+        windows.commit(window(key, start), event("one"), moment=at(start))
+    assert [one.name for one in windows] == ["a-2", "c-3"]

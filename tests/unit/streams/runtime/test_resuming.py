@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+import pytest
 
 from operators.normalise import subject_name
+from operators.outcome import Ending
 from sinks.dead_letter import DeadLetters
 from sinks.holds import Holds
 from sinks.writer import Answer, Correlation
@@ -83,7 +85,9 @@ class Remembered(Observations):
         return Answer(200, msgspec.json.encode(self.found[name]))
 
 
-def running(world: World, how: Plan, observations: Observations) -> RunningSource:
+def running(
+    world: World, how: Plan, observations: Observations, *, at: datetime = NOW
+) -> RunningSource:
     clock = world.loop.clock
     return RunningSource(
         how,
@@ -93,7 +97,7 @@ def running(world: World, how: Plan, observations: Observations) -> RunningSourc
             holds=Holds(clock),
             dead_letters=DeadLetters(now=lambda: NOW),
             clock=clock,
-            now=lambda: NOW,
+            now=lambda: at,
             random=lambda: 0.0,
         ),
     )
@@ -174,5 +178,85 @@ def test_a_departure_matters_while_there_is_an_observation_to_resolve() -> None:
             "never": False,
         }
         await stopped(world, source)
+
+    play(scene)
+
+
+def happening() -> Plan:
+    gvr = {"group": "", "version": "v1", "resource": "configmaps"}
+    informer = {"gvr": gvr, "namespace": "default"}
+    document = acceptance.ingester(observe="occurrence", informer=informer)
+    return plan(Ingester.model_validate(document))
+
+
+async def lived(
+    world: World, cluster: Remembered, *, at: datetime
+) -> dict[tuple[Ending, str], int]:
+    """A run from start to stop, and how its events ended."""
+    source = running(world, happening(), cluster, at=at)
+    source.start()
+    await stopped(world, source)
+    return source.ledger.endings
+
+
+def test_after_a_restart_a_list_tells_only_what_happened_meanwhile() -> None:
+    async def scene(world: World) -> None:
+        cluster = Remembered(happening())
+        for name in ("same", "touched", "changed", "remade", "gone"):
+            world.api.put(name, content="before")
+        assert await lived(world, cluster, at=NOW) == {(Ending.STORED, ""): 5}
+
+        cluster.applied.clear()
+        world.api.put("touched", content="before")  # another version of the same content
+        world.api.put("changed", content="after")
+        world.api.delete("remade")
+        world.api.put("remade", content="before")
+        world.api.delete("gone")
+        later = NOW + timedelta(hours=1)
+        assert await lived(world, cluster, at=later) == {
+            (Ending.DEDUPLICATED, "told"): 2,
+            (Ending.STORED, ""): 2,
+        }
+        about = [cluster.found[name]["spec"]["resource"]["name"] for name in cluster.applied]
+        assert sorted(about) == ["changed", "remade"]
+        assert len(cluster.found) == 7, "what happened before stays"
+
+    play(scene)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "ending"),
+    [(59, (Ending.DEDUPLICATED, "within window")), (60, (Ending.STORED, ""))],
+)
+def test_a_window_outlives_the_process_that_opened_it(
+    seconds: int, ending: tuple[Ending, str]
+) -> None:
+    async def scene(world: World) -> None:
+        cluster = Remembered(happening())
+        world.api.put("c", content="before")
+        await lived(world, cluster, at=NOW)
+        world.api.delete("c")
+        world.api.put("c", content="before")  # an equal event, of another object
+        assert await lived(world, cluster, at=NOW + timedelta(seconds=seconds)) == {ending: 1}
+
+    play(scene)
+
+
+def test_what_is_read_again_tells_nothing_that_was_told() -> None:
+    async def scene(world: World) -> None:
+        cluster = Remembered(happening())
+        world.api.put("c", content="a")
+        source = running(world, happening(), cluster, at=NOW)
+        source.start()
+        await world.until(lambda: source.complete)
+        subscription = source.subscription
+        assert subscription is not None
+        subscription.mark_dirty("default/c")
+        await world.until(lambda: source.ledger.received == 2)
+        await stopped(world, source)
+        assert source.ledger.endings == {
+            (Ending.STORED, ""): 1,
+            (Ending.DEDUPLICATED, "told"): 1,
+        }
 
     play(scene)
