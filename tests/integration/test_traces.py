@@ -212,6 +212,10 @@ class Reading:
     def index(self) -> Any:
         return self.pipeline.books.index
 
+    @property
+    def windows(self) -> Any:
+        return self.pipeline.books.windows
+
 
 def metrics_of(pipeline: TracedPipeline) -> bytes:
     process = ProcessReading(
