@@ -11,10 +11,12 @@ import typer
 from streams.cli.main import app
 from streams.config.load import load
 from streams.config.plan import plan
+from streams.telemetry.settings import read
 from tests.kit.shipped import (
     DEPLOY,
     TOP,
     container,
+    documents,
     kustomization,
     opted_in,
     resources,
@@ -41,7 +43,7 @@ def test_every_manifest_is_shipped_or_offered(tmp_path: Path) -> None:
     (generated,) = said["configMapGenerator"]
 
     assert {*said["resources"], *generated["files"]} == files - {"kustomization.yaml"}
-    assert said["components"] == ["monitoring"]
+    assert said["components"] == ["monitoring", "tracing"]
 
 
 def test_a_source_and_its_rights_are_shipped_together() -> None:
@@ -81,6 +83,23 @@ def test_everything_is_in_one_namespace_and_selects_the_one_pod(tmp_path: Path) 
     assert spec["NetworkPolicy"]["podSelector"] == {"matchLabels": SELECTED}
     assert spec["Deployment"]["template"]["metadata"]["labels"] == SELECTED
     assert shipped("Service")["metadata"]["labels"] == SELECTED
+
+
+def test_tracing_is_a_variable_and_a_way_out() -> None:
+    (endpoint,) = documents(DEPLOY / "tracing" / "endpoint.yaml")
+    patch: Any = documents(DEPLOY / "tracing" / "egress.yaml")[0]
+    (patched,) = endpoint["spec"]["template"]["spec"]["containers"]
+    environment = {one["name"]: one.get("value", "") for one in patched["env"]}
+    otlp = read(environment)
+
+    assert patched["name"] == container()["name"]
+    assert otlp is not None
+    (way_out,) = (operation["value"] for operation in patch)
+    assert otlp.place.endswith(f":{way_out['ports'][0]['port']}")
+    (selector,) = way_out["to"]
+    namespace = selector["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert otlp.place.partition(":")[0].split(".")[1] == namespace
+    assert "service.instance.id=$(POD_UID)" in environment["OTEL_RESOURCE_ATTRIBUTES"]
 
 
 # --- the pod --------------------------------------------------------------------------------------

@@ -34,10 +34,11 @@ HEALTHY = {
     f"zenstreams_watch_last_activity_timestamp_seconds{OF}}}": "0+60x60",
     'zenstreams_sink_holds{instance="a"}': "0x60",
     'zenstreams_build_info{instance="a", version="1"}': "1x60",
+    'zenstreams_spans_lost_total{instance="a", reason="timeout"}': "0x60",
 }
 """One healthy hour, a sample a minute."""
 DEAD_LETTERS = f'zenstreams_events_outcome_total{OF}, outcome="dead_lettered", reason="x"}}'
-RECEIVED, STORED, IN_FLIGHT, UP, SYNCED, DIRTY, HEARD, HOLDS, BUILD = HEALTHY
+RECEIVED, STORED, IN_FLIGHT, UP, SYNCED, DIRTY, HEARD, HOLDS, BUILD, LOST = HEALTHY
 
 
 def exported() -> set[str]:
@@ -138,6 +139,8 @@ CASES: dict[str, tuple[dict[str, str], int, set[str]]] = {
     ),
     "a burst that is being read again": ({DIRTY: "0x9 500-20x25 0x25"}, 30, set()),
     "a quota": ({HOLDS: "0x9 1x50"}, 16, {"ZenStreamsWritesHeld"}),
+    "the first lost span": ({LOST: "0x29 4x30"}, 31, {"ZenStreamsSpansLost"}),
+    "spans lost long ago": ({LOST: "0x9 4x50"}, 40, set()),
     "no process": ({BUILD: "_x60"}, 6, {"ZenStreamsAbsent"}),
 }
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.cluster.keys import self_signed, signing_key
+from tests.cluster.parts import KWOK_STAGES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
 TOKENS = {"admin": "admintoken", "viewer": "viewertoken", "streams": "streamstoken"}
 """The token of each user. `admin` may do everything; the others nothing until a test says so."""
@@ -20,10 +21,6 @@ kind: Policy
 omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 """
-
-
-STAGES = ("node-initialize", "node-heartbeat", "pod-ready", "pod-complete", "pod-delete")
-"""How the faked nodes and pods live; `parts` keeps these files beside kwok."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +109,7 @@ def controllers(
     ]
     shared = [*ways_in, "--bind-address=127.0.0.1", "--leader-elect=false"]
     kubelet = f"127.0.0.1:{ports.kubelet}"
-    stages = [programs["kwok"].with_name(f"{stage}.yaml") for stage in STAGES]
+    stages = [programs["kwok"].with_name(Path(stage).name) for stage in KWOK_STAGES]
     return {
         "kube-controller-manager": [
             str(programs["kube-controller-manager"]),

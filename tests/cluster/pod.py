@@ -15,7 +15,7 @@ from tests.cluster.sandbox import Sandbox
 from tests.kit.shipped import TOP, image, lay_out
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from tests.cluster.cluster import Cluster
 
@@ -37,8 +37,9 @@ def built(folder: Path) -> Path:
 class ContainedProduct(Product):
     """The one container of a pod, on this machine.
 
-    Its ConfigMaps and its service account's token are those of the cluster. Of its arguments only
-    the address is another: on loopback, and free.
+    Its ConfigMaps and its service account's token are those of the cluster. Only the addresses are
+    others: where it listens is on loopback, and so is the `collector` of its traces; without one it
+    sends none. `documents` is a folder of other Ingesters.
     """
 
     def __init__(
@@ -49,13 +50,13 @@ class ContainedProduct(Product):
         cluster: Cluster,
         pod: Mapping[str, Any],
         documents: Path | None = None,
-        arguments: Sequence[str] = (),
+        collector: str = "",
     ) -> None:
         super().__init__(folder, (), kubeconfig=cluster.kubeconfig)
         (self._container,) = pod["spec"]["containers"]
         self._pod = pod
         self._cluster = cluster
-        self._arguments = arguments
+        self._collector = collector
         mounts = self._mounts(folder)
         if documents is not None:
             (place,) = (place for place in mounts if place != ACCOUNT_FOLDER)
@@ -73,7 +74,7 @@ class ContainedProduct(Product):
             f"--listen={self.address}" if word.startswith("--listen=") else word
             for word in self._container["args"]
         ]
-        words = [*image().entrypoint, *arguments, *self._arguments]
+        words = [*image().entrypoint, *arguments]
         return self.sandbox.command(words, environment=self.environment())
 
     def environment(self) -> dict[str, str]:
@@ -91,7 +92,7 @@ class ContainedProduct(Product):
             environment[one["name"]] = re.sub(
                 r"\$\((\w+)\)", lambda name: environment[name[1]], value
             )
-        return environment
+        return environment | {"OTEL_EXPORTER_OTLP_ENDPOINT": self._collector}
 
     def _field(self, reference: Mapping[str, str]) -> str:
         return self._pod["metadata"][reference["fieldPath"].removeprefix("metadata.")]

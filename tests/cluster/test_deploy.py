@@ -8,91 +8,54 @@ from __future__ import annotations
 
 import os
 import shutil
-import urllib.parse
-import urllib.request
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 import yaml
 
+from sinks.manifest import TRACE_ANNOTATION
 from tests.cluster import sandbox
-from tests.cluster.pod import ContainedProduct, built, newest_pod
-from tests.cluster.processes import Program, free_ports, wait_until
+from tests.cluster.deployed import (
+    FOREIGN,
+    MERGE,
+    OBSERVATIONS,
+    SOURCES,
+    WORK,
+    Deployed,
+    definition,
+    make,
+    rolled_out,
+)
+from tests.cluster.loop_thread import LoopThread
+from tests.cluster.pod import ContainedProduct, built
+from tests.cluster.processes import wait_until
 from tests.cluster.product import ingester
+from tests.cluster.prometheus import Prometheus
+from tests.kit.otlp import LoopbackCollector
 from tests.kit.shipped import DEPLOY, documents, opted_in, resources, rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.cluster.api import Api
     from tests.cluster.cluster import Cluster
 
 ACCOUNT = "system:serviceaccount:zen-system:zen-streams"
-WORK = "work"
-OBSERVATIONS = f"/apis/zen.kube-zen.io/v1alpha1/namespaces/{WORK}/observations"
-MERGE = "application/merge-patch+json"
-
-FOREIGN = {
-    "vulnerabilityreports": ("aquasecurity.github.io", "v1alpha1", "VulnerabilityReport"),
-    "policyreports": ("wgpolicyk8s.io", "v1alpha2", "PolicyReport"),
-    "servicemonitors": ("monitoring.coreos.com", "v1", "ServiceMonitor"),
-    "prometheusrules": ("monitoring.coreos.com", "v1", "PrometheusRule"),
-}
-"""Kinds of other projects, by name alone: their definitions belong to them."""
 
 
-def definition(resource: str) -> dict[str, Any]:
-    group, version, kind = FOREIGN[resource]
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    served = {"name": version, "served": True, "storage": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{resource}.{group}"},
-        "spec": {
-            "group": group,
-            "scope": "Namespaced",
-            "names": {"kind": kind, "plural": resource, "singular": kind.lower()},
-            "versions": [{**served, "schema": {"openAPIV3Schema": anything}}],
-        },
-    }
-
-
-def rolled_out(cluster: Cluster, folder: Path) -> dict[str, Any]:
-    """Apply a kustomization, wait until its Deployment has rolled out, and return its pod."""
-    cluster.kubectl("apply", "--validate=strict", "-k", str(folder))
-    for name in ("ingesters", "observations"):
-        crd = f"crd/{name}.zen.kube-zen.io"
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", crd)
-    rollout = ("rollout", "status", "deployment/zen-streams", "--timeout=45s")
-    cluster.kubectl("--namespace=zen-system", *rollout)
-    return newest_pod(cluster, "zen-system", selector="app.kubernetes.io/name=zen-streams")
-
-
-@dataclass(frozen=True, slots=True)
-class Deployed:
-    cluster: Cluster
-    folder: Path
-    app: Path
-    pod: dict[str, Any]
-    product: ContainedProduct
-
-    @property
-    def api(self) -> Api:
-        return self.cluster.api()
-
-    def observed(self, source: str, name: str) -> list[dict[str, Any]]:
-        """The specs of the Observations of a source about the object of this name."""
-        items = self.api.need("GET", f"{OBSERVATIONS}?labelSelector=source={source}")["items"]
-        return [one["spec"] for one in items if one["spec"]["resource"]["name"] == name]
+@pytest.fixture(scope="module")
+def collector() -> Iterator[LoopbackCollector]:
+    with LoopThread("collector") as loop:
+        started = LoopbackCollector()
+        loop.run(started.__aenter__())
+        yield started
+        loop.run(started.stop())
 
 
 @pytest.fixture(scope="module")
 def deployed(
-    whole_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
+    whole_cluster: Cluster, collector: LoopbackCollector, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Deployed]:
     """Everything that deploy/ offers, rolled out, and its process at work on one object of each kind."""
     reason = sandbox.unavailable()
@@ -104,42 +67,16 @@ def deployed(
     app = built(folder)
     api = whole_cluster.api()
     api.need("POST", "/api/v1/namespaces", body={"metadata": {"name": WORK}})
-    with ContainedProduct(folder / "first", app=app, cluster=whole_cluster, pod=pod) as product:
+    with ContainedProduct(
+        folder / "first", app=app, cluster=whole_cluster, pod=pod, collector=collector.endpoint
+    ) as product:
         product.ready()
-        found = Deployed(whole_cluster, folder, app, pod, product)
+        found = Deployed(whole_cluster, folder, app, pod, product, collector)
         make(api, "first")
-        for source in ("kubernetes-events", "pods", "configmaps", "trivy", "kyverno"):
+        for source in SOURCES:
             wait_until(lambda of=source: bool(found.observed(of, "first")), seconds=30, what=source)
         yield found
         assert product.stop() == 0, product.tail()
-
-
-def make(api: Api, name: str) -> None:
-    """One object of each kind that the shipped Ingesters read."""
-    core = f"/api/v1/namespaces/{WORK}"
-    account = f"{core}/serviceaccounts/default"
-    wait_until(lambda: api.request("GET", account).status == 200, seconds=10, what=account)
-    metadata = {"name": name}
-    containers = [{"name": "it", "image": "it"}]
-    api.need(
-        "POST", f"{core}/pods", body={"metadata": metadata, "spec": {"containers": containers}}
-    )
-    failed = {"status": {"phase": "Failed", "reason": "Evicted", "message": "memory"}}
-    api.need("PATCH", f"{core}/pods/{name}/status", body=failed, content_type=MERGE)
-    labelled = {"name": name, "labels": {"zen-streams/watch": "yes"}}
-    api.need("POST", f"{core}/configmaps", body={"metadata": labelled, "data": {"colour": "red"}})
-    about = {"kind": "Pod", "namespace": WORK, "name": name}
-    happened = {"reason": "BackOff", "type": "Warning", "message": "again"}
-    api.need(
-        "POST",
-        f"{core}/events",
-        body={"metadata": {"name": f"{name}.1"}, "involvedObject": about, **happened},
-    )
-    for resource in ("vulnerabilityreports", "policyreports"):
-        group, version, kind = FOREIGN[resource]
-        body = {"apiVersion": f"{group}/{version}", "kind": kind, "metadata": metadata}
-        path = f"/apis/{group}/{version}/namespaces/{WORK}/{resource}"
-        api.need("POST", path, body={**body, "report": {"summary": {"criticalCount": 1}}})
 
 
 def test_the_default_is_taken_strictly_and_rolls_out(whole_cluster: Cluster) -> None:
@@ -169,10 +106,27 @@ def test_it_runs_as_nobody_on_a_file_system_that_takes_nothing(deployed: Deploye
     assert not (root / Path(__file__).relative_to("/")).exists()
 
 
+def test_its_traces_name_the_pod_and_its_observations_their_traces(deployed: Deployed) -> None:
+    metadata, name = deployed.pod["metadata"], OBSERVATIONS
+    annotations = [
+        one["metadata"]["annotations"] for one in deployed.api.need("GET", name)["items"]
+    ]
+    wanted = {one[TRACE_ANNOTATION].split("-")[1] for one in annotations}
+    wait_until(
+        lambda: wanted <= set(deployed.collector.traces), seconds=30, what="the traces of all"
+    )
+
+    resource = deployed.collector.resource
+    assert wanted != set()
+    assert resource["service.instance.id"] == resource["k8s.pod.uid"] == metadata["uid"]
+    assert resource["k8s.pod.name"] == metadata["name"]
+    assert resource["k8s.namespace.name"] == metadata["namespace"]
+
+
 def test_every_right_is_used_and_none_is_missing(deployed: Deployed) -> None:
     api, core = deployed.api, f"/api/v1/namespaces/{WORK}"
     make(api, "second")
-    for source in ("kubernetes-events", "pods", "configmaps", "trivy", "kyverno"):
+    for source in SOURCES:
         wait_until(lambda of=source: bool(deployed.observed(of, "second")), seconds=30, what=source)
     out = {"status": {"phase": "Succeeded"}}
     api.need("PATCH", f"{core}/pods/second/status", body=out, content_type=MERGE)
@@ -240,38 +194,21 @@ def test_every_panel_and_every_alert_has_its_answer(deployed: Deployed, tmp_path
     program = shutil.which("prometheus")
     if program is None:
         pytest.skip("no prometheus on PATH, which scrapes the product")
-    (port,) = free_ports(1)
     (rules,) = documents(DEPLOY / "monitoring" / "alerts.yaml")
-    (tmp_path / "rules.yaml").write_text(yaml.safe_dump(rules["spec"]))
-    scrape = {"job_name": "it", "static_configs": [{"targets": [deployed.product.address]}]}
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": ["rules.yaml"],
-        "scrape_configs": [scrape],
-    }
-    (tmp_path / "prometheus.yaml").write_text(yaml.safe_dump(config))
-    running = Program(
-        [
-            program,
-            f"--config.file={tmp_path / 'prometheus.yaml'}",
-            f"--storage.tsdb.path={tmp_path / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
-        ],
-        log=tmp_path / "prometheus.log",
-    )
-    try:
-        for panel in panels():
+    address = deployed.product.address
+    with Prometheus(program, tmp_path, address=address, rules=rules["spec"]) as prometheus:
+        for title, expressions in panels():
             wait_until(
-                lambda of=panel: any(ask(port, "query", query=one)["result"] for one in of[1]),
+                lambda of=expressions: any(map(prometheus.series, of)),
                 seconds=30,
-                what=f"{panel[0]}: {running.tail(5)}",
+                what=f"{title}: {prometheus.tail()}",
             )
         wait_until(
-            lambda: {one["health"] for one in alerts(port)} == {"ok"}, seconds=30, what="the rules"
+            lambda: {one["health"] for one in prometheus.alerts()} == {"ok"},
+            seconds=30,
+            what="the rules",
         )
-        assert [one["name"] for one in alerts(port) if one["state"] == "firing"] == []
-    finally:
-        running.stop()
+        assert [one["name"] for one in prometheus.alerts() if one["state"] == "firing"] == []
 
 
 def panels() -> list[tuple[str, list[str]]]:
@@ -280,17 +217,3 @@ def panels() -> list[tuple[str, list[str]]]:
     text = file.read_text().replace("$ingester", ".*").replace("$__rate_interval", "10s")
     found = msgspec.json.decode(text)["panels"]
     return [(one["title"], [target["expr"] for target in one["targets"]]) for one in found]
-
-
-def alerts(port: int) -> list[dict[str, Any]]:
-    return [rule for group in ask(port, "rules")["groups"] for rule in group["rules"]]
-
-
-def ask(port: int, path: str, **query: str) -> dict[str, Any]:
-    """What Prometheus answers; nothing while it is not there yet."""
-    url = f"http://127.0.0.1:{port}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-    try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return msgspec.json.decode(answer.read())["data"]
-    except OSError:
-        return {"result": [], "groups": []}
