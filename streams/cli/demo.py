@@ -12,6 +12,8 @@ from streams.cli.documents import fail
 from streams.cli.run import finite
 
 OURS = ("operators", "sinks", "streams")
+LEFT_OUT = ("streams.demo", "streams.devserver")
+"""What the image is made without."""
 
 Duration = Annotated[
     float,
@@ -64,10 +66,11 @@ def demo(
 
 @contextmanager
 def extra() -> Generator[None]:
-    """Say what to install where a package is missing that the embedded API server needs."""
+    """Say what to install where something is missing that the embedded API server needs."""
     try:
         yield
     except ImportError as error:
-        if (error.name or "").partition(".")[0] in OURS:
+        name = error.name or ""
+        if name.partition(".")[0] in OURS and name not in LEFT_OUT:
             raise
         raise fail(f"{error}: the embedded API server needs zen-streams[demo] installed") from None

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit.shipped import DEPLOY, TOP, image, image_files, lay_out
 
 
@@ -30,19 +32,32 @@ def test_a_stand_in_for_a_cluster_never_gets_into_the_image(tmp_path: Path) -> N
     assert sorted(map(str, image_files(tmp_path))) == sorted(kept)
 
 
-def test_what_is_in_the_image_runs_without_the_rest(tmp_path: Path) -> None:
-    lay_out(tmp_path)
-
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "streams", "validate", "-f", str(DEPLOY / "examples")],
-        cwd=tmp_path,
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(tmp_path)},
+def run_in_image(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "streams", *words],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": str(folder)},
         capture_output=True,
         text=True,
         check=False,
     )
 
+
+def test_what_is_in_the_image_runs_without_the_rest(tmp_path: Path) -> None:
+    done = run_in_image(lay_out(tmp_path), "validate", "-f", str(DEPLOY / "examples"))
+
     assert done.stdout == "0 errors, 0 warnings, 0 notes\n", done.stderr
+
+
+@pytest.mark.parametrize("command", ["demo", "apiserver"])
+def test_what_is_not_in_the_image_is_missed_in_one_line(tmp_path: Path, command: str) -> None:
+    done = run_in_image(lay_out(tmp_path), command)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: No module named 'streams.demo': the embedded API server needs zen-streams[demo] "
+        "installed\n"
+    )
 
 
 def test_the_image_runs_as_nobody_and_installs_what_is_pinned() -> None:
