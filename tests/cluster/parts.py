@@ -30,6 +30,8 @@ class Part:
     package: str
     files: tuple[str, ...] = ()
     """What it needs beside it at run time: paths inside its Go module, kept under their last names."""
+    versioned_by: str = ""
+    """The module whose version is the part's, where that is not the one its package is in."""
 
     @property
     def version(self) -> str:
@@ -37,7 +39,8 @@ class Part:
         required = re.findall(
             r"^\s*(?:require\s+)?(\S+) v(\S+)", (self.folder / "go.mod").read_text(), re.MULTILINE
         )
-        holders = [found for found in required if f"{self.package}/".startswith(f"{found[0]}/")]
+        package = self.versioned_by or self.package
+        holders = [found for found in required if f"{package}/".startswith(f"{found[0]}/")]
         return max(holders)[1]
 
     @property
@@ -90,6 +93,8 @@ PARTS = {
         ),
         Part("kube-scheduler", "kubernetes", "k8s.io/kubernetes/cmd/kube-scheduler"),
         Part("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok", files=KWOK_STAGES),
+        Part("otelcol", "collector", ".", versioned_by="go.opentelemetry.io/collector/otelcol"),
+        Part("jaeger", "jaeger", "github.com/jaegertracing/jaeger/cmd/jaeger"),
     )
 }
 
@@ -98,6 +103,9 @@ CLUSTER = ("etcd", "etcdctl", "kube-apiserver", "kubectl")
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 """What it needs besides so that Deployments roll out and namespaces end."""
+
+TELEMETRY = ("otelcol", "jaeger")
+"""Where traces go."""
 
 
 class BuildFailedError(RuntimeError):
