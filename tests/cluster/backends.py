@@ -66,12 +66,14 @@ class Jaeger:
         """Where it takes OTLP over gRPC."""
         configuration = folder / "jaeger.yaml"
         configuration.write_text(JAEGER.format(http=self._http, grpc=grpc, otlp=otlp))
-        command = [str(programs["jaeger"]), "--config", str(configuration)]
+        # It would trace itself, into a collector that is not there.
+        command = ["env", "OTEL_TRACES_SAMPLER=always_off", str(programs["jaeger"])]
+        command += ["--config", str(configuration)]
         self._program = Program(command, log=folder / "jaeger.log")
 
     def __enter__(self) -> Self:
         wait_until(
-            lambda: self._ask("services", {}) is not None,
+            lambda: answer(f"http://127.0.0.1:{self._http}/api/services") is not None,
             seconds=READY_SECONDS,
             what=f"Jaeger to answer; its log ends:\n{self._program.tail()}",
         )
