@@ -100,7 +100,7 @@ class Show:
             text = summary(
                 self._sources,
                 observations=len(listing.rows),
-                spans_built=0,
+                spans_built=stage.app.spans_built,
                 duration_seconds=seconds,
             )
             sys.stdout.write(f"{text}\n")

@@ -144,7 +144,8 @@ class Collector:
         """Every span that was kept so far, as OTLP's JSON has it."""
         if not self._output.exists():
             return
-        for line in self._output.read_bytes().splitlines():
+        written, _, _ = self._output.read_bytes().rpartition(b"\n")  # the last line is under way
+        for line in written.splitlines():
             for resource in msgspec.json.decode(line)["resourceSpans"]:
                 for scope in resource["scopeSpans"]:
                     yield from scope["spans"]

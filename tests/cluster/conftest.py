@@ -18,7 +18,7 @@ from tests.cluster.commands import TOKENS
 from tests.cluster.controllers import Controllers
 from tests.cluster.faults import FaultProxy
 from tests.cluster.namespaces import ContentLeftError
-from tests.cluster.parts import CLUSTER, CONTROLLERS, BuildFailedError, available, ensure
+from tests.cluster.parts import CLUSTER, CONTROLLERS, TELEMETRY, BuildFailedError, available, ensure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,11 @@ TIMEOUT_SECONDS = 120.0
 
 Programs = dict[str, Path]
 PROGRAMS = pytest.StashKey[dict[str, "Programs | str"]]()
-WANTED = {"programs": CLUSTER, "whole_programs": (*CLUSTER, *CONTROLLERS)}
+WANTED = {
+    "programs": CLUSTER,
+    "whole_programs": (*CLUSTER, *CONTROLLERS),
+    "telemetry_programs": TELEMETRY,
+}
 """What is built for which fixture."""
 
 
@@ -87,6 +91,12 @@ def programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
 def whole_programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
     """The programs of a cluster with controllers and a node."""
     return built("whole_programs", pytestconfig)
+
+
+@pytest.fixture(scope="session")
+def telemetry_programs(pytestconfig: pytest.Config) -> Mapping[str, Path]:
+    """A collector and a Jaeger."""
+    return built("telemetry_programs", pytestconfig)
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import signal
 import subprocess
 import sys
@@ -52,6 +53,7 @@ class Product:
         *,
         kubeconfig: Path,
         options: Iterable[str] = FAST,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder / "ingesters"
         self.folder.mkdir(parents=True)
@@ -59,6 +61,7 @@ class Product:
         self.log = folder / "product.log"
         self._kubeconfig = kubeconfig
         self._options = tuple(options)
+        self._environment = {**os.environ, **(environment or {})}
         self._port = 0
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -79,7 +82,11 @@ class Product:
         (self._port,) = free_ports(1)
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                self.command(),
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=self._environment,
             )
 
     def command(self) -> list[str]:

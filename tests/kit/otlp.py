@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
-from aiohttp import web
+from aiohttp import ClientSession, web
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTracePartialSuccess,
     ExportTraceServiceRequest,
@@ -111,6 +111,8 @@ class LoopbackCollector:
         self.hangs = False
         self.rejects = 0
         """So many spans of a request it says it would not have."""
+        self.onward = ""
+        """The endpoint of another collector that gets everything it takes."""
         self.port = 0
         self._release = asyncio.Event()
         self._changed = asyncio.Event()
@@ -168,9 +170,19 @@ class LoopbackCollector:
             return web.Response(status=self.status, headers=headers)
         is_packed = request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b"
         self.requests.append(gzip.decompress(body) if is_packed else body)
+        if self.onward:
+            await self._pass_on(self.requests[-1])
         partial = ExportTracePartialSuccess(rejected_spans=self.rejects)
         said = ExportTraceServiceResponse(partial_success=partial if self.rejects else None)
         return web.Response(body=said.SerializeToString(), content_type="application/x-protobuf")
+
+    async def _pass_on(self, body: bytes) -> None:
+        headers = {"Content-Type": "application/x-protobuf"}
+        async with (
+            ClientSession() as client,
+            client.post(f"{self.onward}/v1/traces", data=body, headers=headers) as answer,
+        ):
+            assert answer.status == 200, await answer.text()
 
 
 def _span(message: Message) -> WireSpan:
