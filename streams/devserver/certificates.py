@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 LIFETIME = timedelta(days=30)
 BACKDATED = timedelta(minutes=5)
@@ -39,10 +39,18 @@ class Identity:
 def identity(host: str, *, now: datetime) -> Identity:
     """A new authority, and under it a new certificate for this host and for loopback."""
     authority, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    ca = _begun(authority, _AUTHORITY, now=now, is_authority=True).sign(authority, hashes.SHA256())
+    ca = (
+        _begun(authority, _AUTHORITY, now=now, is_authority=True)
+        .add_extension(_usage(signs_certificates=True), critical=True)
+        .sign(authority, hashes.SHA256())
+    )
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.public_key())
     certificate = (
         _begun(key, _SERVER, now=now, is_authority=False)
+        .add_extension(_usage(signs_certificates=False), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectAlternativeName(_places(host)), critical=False)
+        .add_extension(issuer, critical=False)
         .sign(authority, hashes.SHA256())
     )
     password = secrets.token_bytes(_PASSWORD_BYTES)
@@ -68,6 +76,21 @@ def _begun(
         .not_valid_before(now - BACKDATED)
         .not_valid_after(now + LIFETIME)
         .add_extension(x509.BasicConstraints(is_authority, None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+
+
+def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
+    return x509.KeyUsage(
+        digital_signature=not signs_certificates,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=signs_certificates,
+        crl_sign=signs_certificates,
+        encipher_only=False,
+        decipher_only=False,
     )
 
 

@@ -67,10 +67,16 @@ class Strategy:
     def __init__(self, *, now: Callable[[], datetime], chance: Random) -> None:
         self._now = now
         self._chance = chance
+        self._second: datetime | None = None
+        self._stamp = ""
 
     def time(self) -> str:
-        """Now, to the second, as metadata has it."""
-        return stamp(self._now())
+        """Now, to the second, as metadata has it; written out once a second."""
+        now = self._now()
+        second = now.replace(microsecond=0)
+        if second != self._second:
+            self._second, self._stamp = second, stamp(second)
+        return self._stamp
 
     def uid(self) -> str:
         """A new uid."""

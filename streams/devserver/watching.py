@@ -109,10 +109,10 @@ class Watch:
         marks = Bookmarks(asyncio.get_running_loop().time(), seconds, wanted=self._asked.bookmarks)
         for chunk in self._beginning():
             yield chunk
-        while not self._store.closed and self._next >= self._history.first:
+        while self._next >= self._history.first:
             if self._next < self._history.end:
                 yield self._news()
-            elif marks.over():
+            elif self._store.closed or marks.over():
                 return
             elif marks.due():
                 yield self._bookmark()
