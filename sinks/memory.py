@@ -48,5 +48,6 @@ class MemorySink:
             # Nobody here knows which Events are alive; if none is, the evidence stays bounded.
             told = with_tally(known, observation.tally, is_alive=lambda _: False)
             after.base, after.evidence = told
-        self._index.put(observation.name, after)
+        if observation.occurrence is None:  # what happened is known by the window it opened
+            self._index.put(observation.name, after)
         return UPDATED if known else CREATED

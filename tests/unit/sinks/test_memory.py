@@ -6,7 +6,7 @@ from operators.delivery import Delivery, Ledger, Ticket
 from operators.event import Departure
 from operators.index import Index, Known
 from operators.kubernetes_event import EVIDENCE_NAMES
-from operators.observation import Observation, Subject, Tally
+from operators.observation import Observation, Occurrence, Subject, Tally
 from operators.outcome import Ending
 from sinks.memory import MemorySink
 
@@ -20,13 +20,19 @@ class World:
         self.sink = MemorySink(self.index, now=lambda: NOW, capacity=capacity)
 
     def give(
-        self, name: str, *, gone: Departure | None = None, tally: Tally | None = None
+        self,
+        name: str,
+        *,
+        gone: Departure | None = None,
+        tally: Tally | None = None,
+        occurrence: Occurrence | None = None,
     ) -> tuple[str, str]:
         subject = Subject("v1", "Pod", "n", name)
         observation = Observation(
             name, "n", "s", "security", "high", "custom_event", "", subject, fingerprint="f"
         )
         observation.gone, observation.tally = gone, tally
+        observation.occurrence = occurrence
         ticket = Ticket(self.ledger, lambda: 0)
         self.sink.accept(Delivery(observation, ticket))
         assert ticket.outcome is not None
@@ -49,6 +55,14 @@ def test_what_it_took_is_known() -> None:
 
     assert world.index.get("a") == Known("f", T0, T0)
     assert world.give("a") == ("stored", "updated")
+
+
+def test_what_happened_is_known_by_its_window_and_not_by_its_name() -> None:
+    world = World()
+
+    assert world.give("a", occurrence=Occurrence("uid", "1")) == ("stored", "created")
+
+    assert len(world.index) == 0
 
 
 def test_a_departure_resolves_what_is_known_once() -> None:
