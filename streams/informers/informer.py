@@ -6,6 +6,7 @@ The reader is never stalled by a subscriber: telling is a plain call, and who ha
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
@@ -28,6 +29,8 @@ from streams.informers.reader import Reader, Watching
 from streams.informers.reread import Rereader
 from streams.informers.steps import ListPage, OpenWatch, Resolve, Step, Wait
 from streams.informers.subscription import Handler, Subscription
+
+log = logging.getLogger(__name__)
 
 Discover = Callable[[Watched], Awaitable[Kind | None]]
 """Asks what a resource is; None where the server does not serve it now. Raises a ``ClusterError``."""
@@ -53,6 +56,7 @@ class Informer:
         self._departures = Departures(self._feed, self._collection, clock=clock, random=random)
         self._discover = discover
         self._clock = clock
+        self._logged = ""
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -116,6 +120,7 @@ class Informer:
                 self._reflector.too_large(str(error), self._clock())
             except ClusterError as error:
                 self._reflector.cut(str(error), self._clock())
+            self._log()
 
     async def _take(self, step: Step) -> None:
         match step:
@@ -170,6 +175,7 @@ class Informer:
             )
             return
         reflector.opened(clock())
+        self._log()
         self._rereader.wake()
         lines = Lines()
         async for chunk in watching.chunks():
@@ -179,3 +185,19 @@ class Informer:
                     return
             reflector.statistics.overlong_lines += lines.take_overlong()
         reflector.ended(clock())
+
+    def _log(self) -> None:
+        """Say what stands in the way of reading, once for each reason, and when nothing does any more."""
+        condition = self._reflector.condition
+        reason = condition.reason if condition is not None else ""
+        if reason == self._logged:
+            return
+        self._logged = reason
+        resource = f"{self.watched.resource}.{self.watched.group}".rstrip(".")
+        about = {"resource": resource, "namespace": self.watched.namespace}
+        if condition is None:
+            log.info("is read again", extra=about)
+        else:
+            log.warning(
+                "cannot be read", extra={**about, "reason": reason, "detail": condition.message}
+            )

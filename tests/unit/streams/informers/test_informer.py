@@ -18,7 +18,7 @@ from streams.cluster.errors import (
 )
 from streams.informers.notice import Notice, Watched
 from tests.kit.model_api import line, status
-from tests.kit.model_client import CONFIG_MAP, Asked, Reply, refusal
+from tests.kit.model_client import CONFIG_MAP, Asked, Reply, nothing, refusal
 from tests.unit.streams.informers.world import Subscriber, World, play
 
 
@@ -382,3 +382,24 @@ def test_a_body_is_told_without_its_managed_fields() -> None:
         assert told["data"] == {"key": "value"}
 
     play(scene)
+
+
+def test_what_stands_in_the_way_is_logged_once_and_so_is_its_end(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene(world: World) -> None:
+        async def forbid(asked: Asked) -> Reply | None:
+            return refusal(403) if asked.verb == "list" else None
+
+        world.client.interfere = forbid
+        one = world.subscribe()
+        await world.until(lambda: world.client.count("list") > 3)
+        world.client.interfere = nothing
+        await one.subscription.synced.wait()
+        await world.rest(30)
+
+    with caplog.at_level(logging.INFO, "streams.informers"):
+        play(scene)
+    told = [(one.levelname, one.message, vars(one).get("reason")) for one in caplog.records]
+    assert told == [("WARNING", "cannot be read", "Forbidden"), ("INFO", "is read again", None)]
+    assert {vars(one)["resource"] for one in caplog.records} == {"configmaps"}
