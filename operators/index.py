@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -74,6 +73,7 @@ class Index:
         """How many Observations are known."""
         return len(self._known)
 
-    def unresolved(self) -> Iterator[str]:
-        """Name the Observations whose subject was there when last seen."""
-        return (name for name, known in self._known.items() if not known.resolved)
+    def is_unresolved(self, name: str) -> bool:
+        """Whether there is such an Observation, and its subject was there when last seen."""
+        known = self._known.get(name)
+        return known is not None and not known.resolved

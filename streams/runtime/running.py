@@ -26,6 +26,7 @@ from streams.informers.manager import InformerManager
 from streams.informers.subscription import Subscription
 from streams.runtime.pipeline import Books, compose, owner_of, specs_of, watched_of
 from streams.runtime.rebuild import departed, rebuild_in_time
+from streams.runtime.renamed import resolve_renamed
 from streams.runtime.traces import UNTRACED, Traces
 from streams.sources.informer import InformerSource, informer_source
 from streams.timings import Timings
@@ -185,9 +186,17 @@ class RunningSource:
         await subscription.synced.wait()
         for gone in departed(subjects, subscription.keys(), name_of=self._name_of):
             subscription.mark_dirty(gone.key, uid=gone.uid)
-        self.complete = True
-        self.condition = "Running"
+        self.complete, self.condition = True, "Running"
         log.info("source runs", extra={"ingester": self.ingester, "objects": subscription.known})
+        await resolve_renamed(
+            subjects,
+            self._sink,
+            name_of=self._name_of,
+            namespace=self.plan.namespace,
+            book=subscription.book,
+            new_ticket=lambda: Ticket(self.books.ledger, around.clock, self._tell),
+            sleep=around.sleep,
+        )
 
     def _waits(self, error: Exception) -> None:
         self.condition = f"Waiting for the list of Observations: {error}"
@@ -228,8 +237,7 @@ class RunningSource:
 
     def _matters(self, key: str) -> bool:
         """Whether there is an Observation to resolve, should the object depart."""
-        known = self.books.index.get(self._name_of(key))
-        return known is not None and not known.resolved
+        return self.books.index.is_unresolved(self._name_of(key))
 
     def _write_to(self, around: Surroundings) -> ObservationSink:
         return ObservationSink(

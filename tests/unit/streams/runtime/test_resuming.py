@@ -26,9 +26,11 @@ MOMENT = "2026-11-20T06:00:00Z"
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 
-def planned(**informer: str) -> Plan:
+def planned(source: str = "maps", **informer: str) -> Plan:
     gvr = {"group": "", "version": "v1", "resource": "configmaps"}
-    document = acceptance.ingester(informer={"gvr": gvr, "namespace": "default", **informer})
+    document = acceptance.ingester(
+        source=source, informer={"gvr": gvr, "namespace": "default", **informer}
+    )
     return plan(Ingester.model_validate(document))
 
 
@@ -38,6 +40,8 @@ class Remembered(Observations):
     def __init__(self, how: Plan) -> None:
         self.found: dict[str, dict[str, Any]] = {}
         self.applied: list[str] = []
+        self.refusals: list[Answer] = []
+        """Answered first, one to each apply."""
         self._plan = how
 
     def name(self, subject: str) -> str:
@@ -74,6 +78,8 @@ class Remembered(Observations):
         self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
     ) -> Answer:
         assert (namespace, correlation) == ("default", None)
+        if self.refusals:
+            return self.refusals.pop()
         self.applied.append(name)
         self.found[name] = msgspec.json.decode(body)
         return Answer(200, body)
@@ -258,5 +264,45 @@ def test_what_is_read_again_tells_nothing_that_was_told() -> None:
             (Ending.STORED, ""): 1,
             (Ending.DEDUPLICATED, "told"): 1,
         }
+
+    play(scene)
+
+
+def test_under_another_source_a_subject_goes_on_and_its_old_observation_is_resolved() -> None:
+    async def scene(world: World) -> None:
+        cluster = Remembered(planned())
+        names = [f"c{number:03}" for number in range(120)]
+        for name in names:
+            cluster.remember(name, uid=world.api.put(name).uid)
+        cluster.remember("gone", uid="uid-gone")
+        cluster.remember("ended", uid="uid-ended", resolvedAt=MOMENT)
+        stranger = {**cluster.found[cluster.name("gone")], "metadata": {"name": "x" * 30}}
+        cluster.found["x" * 30] = stranger
+
+        source = running(world, planned("others"), cluster)
+        source.start()
+        await world.until(lambda: source.ledger.received == 2 * len(names) + 1)
+        await stopped(world, source)
+
+        for name in (*names, "gone"):
+            assert cluster.spec(name)["resolvedReason"] == "source renamed"
+        assert "resolvedReason" not in cluster.spec("ended")
+        assert "resolvedReason" not in stranger["spec"]
+        new = Remembered(planned("others"))
+        assert all("resolvedAt" not in cluster.found[new.name(name)]["spec"] for name in names)
+
+    play(scene)
+
+
+def test_what_a_quota_puts_aside_is_tried_again() -> None:
+    async def scene(world: World) -> None:
+        cluster = Remembered(planned())
+        cluster.remember("c", uid="uid-c")
+        cluster.refusals.append(Answer(403, reason="Forbidden", message="exceeded quota: tests"))
+        source = running(world, planned("others"), cluster)
+        source.start()
+        await world.until(lambda: source.ledger.received == 2)
+        await stopped(world, source)
+        assert cluster.spec("c")["resolvedReason"] == "source renamed"
 
     play(scene)
