@@ -43,7 +43,7 @@ class Compactions(threading.Thread):
 
 
 @pytest.mark.chaos
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(780)
 def test_nothing_final_is_lost_in_a_flood(fresh_cluster: Cluster, tmp_path: Path) -> None:
     fresh_cluster.apply(*manifests(), WIDGETS)
     generator = Generator(fresh_cluster.api(), "default")
@@ -82,10 +82,10 @@ def test_nothing_final_is_lost_in_a_flood(fresh_cluster: Cluster, tmp_path: Path
 def _watch_it(product: Product, generator: Generator) -> tuple[list[float], int]:
     """Change an object every so often until all is stored; how long each read took, and the most memory."""
     reads: list[float] = []
-    most, number = 0, 0
+    most, number, stored = 0, 0, 0.0
 
     def settled() -> bool:
-        nonlocal most, number
+        nonlocal most, number, stored
         most = max(most, product.resident_bytes())
         number += 1
         changed = generator.widget(f"w{(number * 7919) % OBJECTS}", number)
@@ -93,7 +93,10 @@ def _watch_it(product: Product, generator: Generator) -> tuple[list[float], int]
         stored = product.total("zenstreams_dedup_entries", source="widgets")
         return stored >= OBJECTS
 
-    wait_until(settled, seconds=400, what="every object to be stored")
+    try:
+        wait_until(settled, seconds=600, what="every object to be stored")
+    except TimeoutError:
+        pytest.fail(f"{stored:.0f} of {OBJECTS} objects stored, reads {sorted(reads)[-5:]}")
     return sorted(reads), most
 
 
