@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from reactivex import Observable
@@ -14,7 +15,7 @@ from operators.delivery import Begin, Delivery, Ledger, Operator, Settled, deliv
 from operators.event import RawEvent
 from operators.filter import Filter, Rules, keep
 from operators.index import Index
-from operators.normalise import Normalise, normalise
+from operators.normalise import Normalise, normalise, subject_name
 from operators.observation import Observation
 from operators.once import Once, once
 from operators.room import Credits, Room
@@ -141,6 +142,17 @@ def watched_of(plan: Plan) -> Watched:
         label_selector=plan.label_selector,
         field_selector=plan.field_selector,
     )
+
+
+def namer_of(plan: Plan) -> Callable[[str], str]:
+    """How the Observation of a subject is named, by its key (``namespace/name``)."""
+    spec = specs_of(plan).normalise
+
+    def name_of(key: str) -> str:
+        namespace, _, name = key.rpartition("/")
+        return subject_name(spec, plan.group, plan.resource, namespace=namespace, name=name)
+
+    return name_of
 
 
 def owner_of(plan: Plan) -> Owner:

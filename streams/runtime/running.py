@@ -12,7 +12,6 @@ from reactivex import abc
 from operators.clock import Clock, WallClock
 from operators.delivery import Ledger, Ticket
 from operators.index import Index
-from operators.normalise import subject_name
 from operators.outcome import LOST
 from operators.room import Room
 from operators.windows import Windows
@@ -24,11 +23,11 @@ from streams.cluster.observations import Observations
 from streams.config.plan import Plan
 from streams.informers.manager import InformerManager
 from streams.informers.subscription import Subscription
-from streams.runtime.pipeline import Books, compose, owner_of, specs_of, watched_of
+from streams.runtime.pipeline import Books, compose, namer_of, owner_of, specs_of, watched_of
 from streams.runtime.rebuild import departed, rebuild_in_time
 from streams.runtime.renamed import resolve_renamed
 from streams.runtime.traces import UNTRACED, Traces
-from streams.sources.informer import InformerSource, informer_source
+from streams.sources.informer import informer_source
 from streams.timings import Timings
 from streams.tracing.span import Span
 
@@ -71,7 +70,14 @@ class RunningSource:
         self._around = around
         self._specs = specs_of(plan)
         self.books = Books.empty(self._specs.buffer)
-        self._informer = self._source()
+        self._name_of = namer_of(plan)
+        self._informer = informer_source(
+            around.manager,
+            watched_of(plan),
+            room=self.books.room,
+            resync_seconds=plan.resync_seconds,
+            matters=self._matters,
+        )
         self._sink = self._write_to(around)
         self._tracer = around.traces.source(
             plan, kind=self.kind, when_full=self._specs.buffer.when_full
@@ -218,22 +224,6 @@ class RunningSource:
     def _broken(self, error: Exception) -> None:
         self.condition = f"Broken: {error}"
         log.error("source broke", extra={"ingester": self.ingester, "detail": str(error)})
-
-    def _name_of(self, key: str) -> str:
-        namespace, _, name = key.rpartition("/")
-        plan = self.plan
-        return subject_name(
-            self._specs.normalise, plan.group, plan.resource, namespace=namespace, name=name
-        )
-
-    def _source(self) -> InformerSource:
-        return informer_source(
-            self._around.manager,
-            watched_of(self.plan),
-            room=self.books.room,
-            resync_seconds=self.plan.resync_seconds,
-            matters=self._matters,
-        )
 
     def _matters(self, key: str) -> bool:
         """Whether there is an Observation to resolve, should the object depart."""
