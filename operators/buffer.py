@@ -175,7 +175,7 @@ class Gate:
     def _let_go(self, key: object, delivery: Event) -> None:
         self._on_their_way[key] = delivery.ticket
         depth = len(self._ready) + len(self._behind)
-        delivery.ticket.mark("buffer", {"buffer.depth": depth})
+        delivery.ticket.mark("buffer", {"buffer.depth_out": depth})
         self._observer.on_next(delivery)
 
     def _settled(self, ticket: Ticket) -> None:

@@ -163,6 +163,12 @@ def deliver(
 ) -> Operator[RawEvent, Delivery[RawEvent]]:
     """Open a line in the ledger for each event, begin its trace, and send it off with its ticket.
 
+    ::
+
+        --a----b----|      raw events
+        deliver(ledger, clock=clock)
+        --A----B----|      deliveries: each a value, and the ticket that somebody must settle, once
+
     An event that has an ear of its own (``acknowledge``) is told its outcome last of all.
     """
 

@@ -19,7 +19,16 @@ class Sink(Protocol):
 
 
 def write_to(sink: Sink) -> Operator[Delivery[Observation], Delivery[Observation]]:
-    """Hand every delivery to a sink; nothing goes on but completion and the source's own failure."""
+    """Hand every delivery to a sink; nothing goes on but completion and the source's own failure.
+
+    ::
+
+        --A----B----|      deliveries of Observations
+        write_to(sink)
+        ------------|      the sink has them, and will settle each
+
+    Completion passes at once; behind a buffer it comes only when everything has settled.
+    """
 
     def operator(source: Observable[Delivery[Observation]]) -> Observable[Delivery[Observation]]:
         def subscribe(

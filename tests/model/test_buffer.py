@@ -134,7 +134,7 @@ class Buffering(RuleBasedStateMachine):
         stage, _, detail = delivery.ticket.marks[-1]
         assert stage == "buffer"
         self.out.append(delivery)
-        depth = cast("dict[str, int]", detail)["buffer.depth"]
+        depth = cast("dict[str, int]", detail)["buffer.depth_out"]
         self.let_go.append((int(delivery.value.version), depth))
 
     def acknowledge(self, raw: RawEvent, outcome: Outcome) -> None:
@@ -310,7 +310,7 @@ class Unbounded(Gate):
 class Miscounting(Gate):
     def _let_go(self, key: object, delivery: Delivery[RawEvent]) -> None:
         self._on_their_way[key] = delivery.ticket
-        delivery.ticket.mark("buffer", {"buffer.depth": 0})
+        delivery.ticket.mark("buffer", {"buffer.depth_out": 0})
         self._observer.on_next(delivery)
 
 
