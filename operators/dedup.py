@@ -95,6 +95,13 @@ def dedup(
 ) -> Operator[Delivery[Observation], Delivery[Observation]]:
     """End what the cluster already knows: unchanged subjects, told Events, departures with nothing to resolve.
 
+    ::
+
+        --a----a----a'---x----x-->      each is stored before the next comes; x is a's tombstone
+        dedup(spec, index, now=now)
+        --a---------a'---x------->      the second a ends deduplicated, the second x filtered
+
+    What is not confirmed by the sink is not known: the same state passes again. Holds nothing; ``index`` is the sink's.
     Before a filter it must not end an unchanged state that the filter wants no longer, as after a start with another
     filter: ``wanted`` is that filter's say. What it is against passes, and the filter has it resolved.
     """

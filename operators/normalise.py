@@ -62,7 +62,13 @@ def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, 
 def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observation]]:
     """Turn each raw event into an Observation; what cannot be decoded ends ``dead_lettered``.
 
-    A tombstone carries no body and passes.
+    ::
+
+        --a----{----x-->      raw events: an object, bytes that are none, the tombstone x
+        normalise(spec)
+        --A---------X-->      Observations; { ends dead_lettered
+
+    A tombstone carries no body and passes. Holds nothing.
     """
 
     def decide(event: RawEvent) -> Observation | Outcome:
