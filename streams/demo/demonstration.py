@@ -27,6 +27,7 @@ from streams.demo.show import Options, Show, Stage
 from streams.demo.signal import Signal
 from streams.demo.trivy import trivy
 from streams.demo.view import write
+from streams.devserver.history import History
 from streams.devserver.server import DevServer
 from streams.logs import configure
 from streams.runtime.app import opened
@@ -35,6 +36,8 @@ from streams.runtime.settings import Settings
 
 DOCUMENTS = Path(__file__).with_name("documents")
 SEED = 1
+HISTORY_EVENTS = 250
+"""As far as a watch may be behind here, which is seconds; a ring of 10,000 would be the most of the memory."""
 USER_AGENT = "zen-streams-demo"
 FEED_REQUESTS_PER_SECOND = 10_000.0
 """The feeder has its own pace; its client holds nothing back."""
@@ -52,7 +55,7 @@ async def demonstrate(options: Options) -> int:
     configure(json_lines=False, stream=sys.stderr, level="WARNING")
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="zen-streams-demo-"))
-        server = await stack.enter_async_context(DevServer())
+        server = await stack.enter_async_context(DevServer(history=_history))
         kubeconfig = Path(folder) / "kubeconfig"
         server.write_kubeconfig(kubeconfig)
         client = await stack.enter_async_context(administrator(kubeconfig))
@@ -62,7 +65,7 @@ async def demonstrate(options: Options) -> int:
         await feeder.begin()
         hearing = Hearing(time.monotonic_ns)
         app, health = await stack.enter_async_context(
-            opened(plans(), settings(kubeconfig), listeners=(hearing.hear,))
+            opened(plans(), settings(kubeconfig), listeners=(hearing.hear,), draws_traces=True)
         )
         console = Console(stderr=options.as_json)
         write(console, *_greeting(options, server.url))
@@ -119,6 +122,10 @@ def settings(kubeconfig: Path) -> Settings:
         write_qps=WRITE_QPS,
         write_burst=WRITE_BURST,
     )
+
+
+def _history() -> History:
+    return History(events=HISTORY_EVENTS)
 
 
 def _greeting(options: Options, url: str) -> list[str]:

@@ -23,7 +23,7 @@ LOOKS_MOST = 64
 class Ended:
     """An event that ended, and whose it was."""
 
-    ingester: str
+    source: RunningSource
     ticket: Ticket
 
 
@@ -49,7 +49,7 @@ class Hearing:
         if took is None:
             took = self._took_ns[source.ingester] = deque(maxlen=NEWEST)
         took.append(now_ns - ticket.began_ns)
-        self.newest[outcome.ending] = Ended(source.ingester, ticket)
+        self.newest[outcome.ending] = Ended(source, ticket)
         if self.first_stored_ns is None and outcome.ending is Ending.STORED:
             self.first_stored_ns = now_ns
 

@@ -62,7 +62,8 @@ def summary(
 
 def _timeline(ended: Ended, *, block: str) -> list[str]:
     ticket = ended.ticket
-    bars = bars_of(ticket)
+    bars = bars_of(ended.source.spans(ticket))
     took_ms = (bars[-1].end_ns - bars[0].start_ns) / 1e6 if bars else 0.0
-    head = f"{ended.ingester}: {ticket.key}, {took_ms:.3f} ms, {said(ticket.outcome or UNSETTLED)}"
+    outcome = said(ticket.outcome or UNSETTLED)
+    head = f"{ended.source.ingester}: {ticket.key}, {took_ms:.3f} ms, {outcome}"
     return [head, *(f"  {line}" for line in waterfall(bars, block=block))]

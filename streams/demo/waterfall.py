@@ -1,21 +1,24 @@
-"""The timeline of one event as a person sees it: a bar for each stage and each wait, on one scale."""
+"""The trace of one event as a person sees it: a bar for each stage and each wait, on one scale."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
 
-from operators.delivery import Ticket
 from operators.outcome import Outcome
-from sinks.asking import NO_ANSWER, Attempt
+from streams.tracing.span import Span
 
 WIDTH = 40
+_PREFIXES = ("zenstreams.", "http.")
+_THE_SAME_EVERYWHERE = frozenset(
+    {"k8s.audit_id", "server.address", "server.port", "zenstreams.buffer.policy"}
+)
+"""Attributes that tell a person nothing about this event."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stage: from when to when, in nanoseconds, and what it decided."""
+    """A stay: from when to when, in nanoseconds, and what was decided."""
 
     name: str
     start_ns: int
@@ -23,14 +26,11 @@ class Bar:
     note: str = ""
 
 
-def bars_of(ticket: Ticket) -> list[Bar]:
-    """Read an event's timeline: a stage begins where the one before it let go."""
-    bars: list[Bar] = []
-    began_ns = ticket.began_ns
-    for stage, let_go_ns, detail in ticket.marks:
-        bars.append(Bar(stage, began_ns, let_go_ns, _note(detail)))
-        began_ns = let_go_ns
-    return bars
+def bars_of(spans: Sequence[Span]) -> list[Bar]:
+    """Read an event's trace: all spans but its root, which is the event as a whole."""
+    return [
+        Bar(span.name, span.start_ns, span.end_ns, ", ".join(_notes(span))) for span in spans[1:]
+    ]
 
 
 def waterfall(bars: Sequence[Bar], *, block: str = "█") -> list[str]:
@@ -56,20 +56,11 @@ def said(outcome: Outcome) -> str:
     return ": ".join((outcome.ending.value, *(one for one in more if one)))
 
 
-def _note(detail: object) -> str:
-    if isinstance(detail, Outcome):
-        return said(detail)
-    if isinstance(detail, Attempt):
-        answer = (
-            f"{detail.method} {detail.status}"
-            if detail.status != NO_ANSWER
-            else f"{detail.method}, no answer"
-        )
-        waited = f", {detail.waited_seconds * 1e3:.1f} ms of it for the client's own limit"
-        return f"{answer}{waited if detail.waited_seconds else ''}"
-    if isinstance(detail, float):
-        return f"waited {detail:.1f} s before the next try"
-    if isinstance(detail, Mapping):
-        attributes = cast("Mapping[str, object]", detail)
-        return ", ".join(f"{key}={value}" for key, value in attributes.items())
-    return ""
+def _notes(span: Span) -> Iterator[str]:
+    for key, value in span.attributes:
+        if key not in _THE_SAME_EVERYWHERE:
+            for prefix in _PREFIXES:
+                key = key.removeprefix(prefix)  # noqa: PLW2901
+            yield f"{key}={value}"
+    if span.error_type:
+        yield f"error={span.error_type}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -86,12 +86,12 @@ def gone(happened: Happened) -> Entry:
 class Resources:
     """The resources by group, version and name."""
 
-    def __init__(self, versions: Versions, *, history: type[History] = History) -> None:
+    def __init__(self, versions: Versions, *, history: Callable[[], History] = History) -> None:
         self.versions = versions
         self._history = history
         self._all: dict[tuple[str, str, str], Resource] = {}
         for kind in kinds():
-            self._add(Resource(kind, Store(versions, fields=kind.fields)))
+            self._add(Resource(kind, Store(versions, fields=kind.fields, history=history())))
         events = self._all["", "v1", EVENTS].store
         self._add(Resource(NEW_EVENTS, events))
 
@@ -137,7 +137,7 @@ class Resources:
     def define(self, definition: str, served: list[Served]) -> None:
         """Serve what a definition says; objects of what it served before stay."""
         former = [one for one in self if one.definition == definition]
-        store = former[0].store if former else Store(self.versions)
+        store = former[0].store if former else Store(self.versions, history=self._history())
         for one in former:
             del self._all[_place(one.served)]
         for each in served:

@@ -19,7 +19,7 @@ from streams.devserver.calls import Call
 from streams.devserver.changes import Changes
 from streams.devserver.documents import Object, as_object
 from streams.devserver.faults import Faults
-from streams.devserver.history import Versions
+from streams.devserver.history import History, Versions
 from streams.devserver.lifecycle import Lifecycle
 from streams.devserver.logs import Logs
 from streams.devserver.options import writing
@@ -51,8 +51,9 @@ def _utc_now() -> datetime:
 class DevServer:
     """A Kubernetes API server on one port of one host, up while it is entered; everything is in memory.
 
-    `users` may have rights beside the administrator, whose token is made at random. Everything runs on
-    the loop that enters it. Raises ExtraMissingError without the extra `demo`.
+    `users` may have rights beside the administrator, whose token is made at random; each resource has a
+    `history` of its own. Everything runs on the loop that enters it. Raises ExtraMissingError without
+    the extra `demo`.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class DevServer:
         users: Iterable[User] = (),
         now: Callable[[], datetime] = _utc_now,
         chance: Random | None = None,
+        history: Callable[[], History] = History,
     ) -> None:
         self.host = host
         self.port = port
@@ -71,7 +73,7 @@ class DevServer:
         self.faults = Faults()
         self._now = now
         chance = chance or SystemRandom()
-        self._resources = Resources(Versions())
+        self._resources = Resources(Versions(), history=history)
         self._logs = Logs(now)
         self._strategy = Strategy(now=now, chance=chance)
         self._changes = Changes(self._strategy, Lifecycle(self._resources, self._logs))

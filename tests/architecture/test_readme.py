@@ -18,7 +18,9 @@ COMMANDS = [
     if line.strip()
 ]
 EXECUTED = [c for c in COMMANDS if c.startswith(".venv/bin/zen-streams") and " run " not in c]
-EXCERPT, *_ = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+(EXCERPT,) = (
+    block for block in re.findall(r"```text\n(.*?)```", README, re.DOTALL) if "NAMESPACE" in block
+)
 TESTS = re.findall(r"`(tests/[a-z_/]+\.py)`", README)
 
 

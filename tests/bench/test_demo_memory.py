@@ -13,6 +13,8 @@ import msgspec
 import pytest
 
 SECONDS, PER_SECOND, SETTLED_SECONDS = 60, 200, 20
+ENOUGH = 0.8
+"""Less than this share of the rate does not fill the rings of history before they are weighed."""
 GROWTH_BYTES = 1024 * 1024
 
 
@@ -44,6 +46,11 @@ def test_it_does_not_grow() -> None:
         print(name, one)
         assert one["received"] == sum(one["outcomes"].values()) + one["in_flight"], name
     assert process.returncode == 0
+    received = sum(one["received"] for one in sources.values())
+    if received < ENOUGH * SECONDS * PER_SECOND:
+        pytest.skip(
+            f"only {received / SECONDS:.0f} events a second: the machine has no time for more"
+        )
     after = [weight for seconds, weight in weighed if seconds >= SETTLED_SECONDS]
     print(f"grown by {(after[-1] - after[0]) / 1024:.0f} KiB in {SECONDS - SETTLED_SECONDS} s")
     assert after[-1] - after[0] < GROWTH_BYTES

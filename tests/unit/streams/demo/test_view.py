@@ -17,6 +17,7 @@ from streams.demo.report import report, summary
 from streams.demo.table import live_line, live_table
 from streams.demo.view import View, write
 from streams.runtime.running import RunningSource
+from streams.tracing.span import Span, SpanKind
 from tests.kit.clocks import Ticks
 
 FULL = Outcome(Ending.DROPPED, "full")
@@ -37,6 +38,13 @@ class Source:
         self.ledger = Ledger()
         self._clock = clock
         self._hearing = hearing
+
+    def spans(self, ticket: Ticket) -> list[Span]:
+        """A root, and a span for each mark."""
+        stays = [
+            Span(name, SpanKind.INTERNAL, 1, 1, at_ns, at_ns) for name, at_ns, _ in ticket.marks
+        ]
+        return [Span("process", SpanKind.CONSUMER, 1, 0, 0, 0), *stays]
 
     def end(self, *outcomes: Outcome | None) -> None:
         """Let events end so; None stays in flight."""

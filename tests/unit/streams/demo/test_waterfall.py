@@ -1,44 +1,40 @@
 from __future__ import annotations
 
-from itertools import pairwise
-
-from operators.delivery import Ledger, Ticket
 from operators.outcome import Ending, Outcome
-from sinks.asking import Attempt
 from streams.demo.waterfall import WIDTH, Bar, bars_of, said, waterfall
-from tests.kit.clocks import Ticks
+from streams.tracing.span import Attribute, Span, SpanKind
 
 MILLISECOND = 1_000_000
 CREATED = Outcome(Ending.STORED, operation="created")
 
 
-def test_a_stage_begins_where_the_one_before_it_let_go() -> None:
-    clock = Ticks(MILLISECOND)
-    ticket = Ticket(Ledger(), clock)
-    ticket.mark("receive")
-    ticket.mark("normalise", {"filter.rule": "minSeverity HIGH", "late": True})
-    ticket.mark("write", Attempt("PATCH", 503, 0.25))
-    ticket.mark("retry wait", 1.5)
-    ticket.mark("write", Attempt("PATCH", 201))
-    ticket.mark("write", Attempt("PATCH"))
-    ticket.mark("end", CREATED)
-    ticket.settle(CREATED)
+def span(name: str, stay: tuple[int, int], *attributes: Attribute, error_type: str = "") -> Span:
+    return Span(name, SpanKind.INTERNAL, 1, 0, *stay, attributes=attributes, error_type=error_type)
 
-    bars = bars_of(ticket)
 
-    assert [bar.name for bar in bars] == [
-        *("receive", "normalise", "write", "retry wait", "write", "write", "end"),
-    ]
-    assert bars[0].start_ns == ticket.began_ns
-    assert all(one.end_ns == after.start_ns for one, after in pairwise(bars))
-    assert [bar.note for bar in bars] == [
-        "",
-        "filter.rule=minSeverity HIGH, late=True",
-        "PATCH 503, 250.0 ms of it for the client's own limit",
-        "waited 1.5 s before the next try",
-        "PATCH 201",
-        "PATCH, no answer",
-        "stored: created",
+def test_every_span_but_the_root_is_a_bar_and_says_what_was_decided() -> None:
+    bars = bars_of(
+        [
+            span("process trivy", (0, 9), ("zenstreams.outcome", "stored")),
+            span("buffer", (0, 2), ("zenstreams.buffer.policy", "spill")),
+            span("filter", (2, 3), ("zenstreams.filter.verdict", "pass")),
+            span(
+                "write Observation",
+                (3, 9),
+                ("http.request.method", "PATCH"),
+                ("server.address", "127.0.0.1"),
+                ("server.port", 6443),
+                ("k8s.audit_id", "abc"),
+                ("http.response.status_code", 503),
+                error_type="503",
+            ),
+        ]
+    )
+
+    assert bars == [
+        Bar("buffer", 0, 2),
+        Bar("filter", 2, 3, "filter.verdict=pass"),
+        Bar("write Observation", 3, 9, "request.method=PATCH, response.status_code=503, error=503"),
     ]
 
 
@@ -65,9 +61,8 @@ def test_every_bar_is_seen_and_stands_where_its_time_is() -> None:
     assert lines[2].endswith("| 201")
 
 
-def test_an_event_without_a_timeline_has_no_waterfall() -> None:
-    assert waterfall([]) == []
-    assert bars_of(Ticket(Ledger(), Ticks(1))) == []
+def test_an_event_without_a_trace_has_no_waterfall() -> None:
+    assert waterfall(bars_of([])) == []
 
 
 def test_no_time_at_all_is_drawn_too() -> None:
