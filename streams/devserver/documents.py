@@ -15,6 +15,15 @@ MISSING = object()
 """In the place of a value that is not there, which null is not."""
 
 
+def copied(value: Value) -> Value:
+    """A copy of any JSON; it is a tree, which `deepcopy` does not know, and takes ten times as long."""
+    if isinstance(value, dict):
+        return {name: copied(one) for name, one in cast("Object", value).items()}
+    if isinstance(value, list):
+        return [copied(one) for one in cast("list[Value]", value)]
+    return value
+
+
 def as_object(value: Value) -> Object | None:
     """The value if it is an object."""
     return cast("Object", value) if isinstance(value, dict) else None

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
 from dataclasses import replace
 
-from streams.devserver.documents import MISSING, Schema, Value, as_list, as_object
+from streams.devserver.documents import MISSING, Schema, Value, as_list, as_object, copied
 from streams.devserver.shapes import Part, Path, parts
 
 
@@ -14,7 +13,7 @@ def merged(live: Part, wanted: Value) -> Value:
     below = parts(live.schema, wanted)
     if not below:  # a leaf; or empty, which leaves what is there where that has parts
         keeps = below is not None and bool(parts(live.schema, live.value))
-        return deepcopy(live.value if keeps else wanted)
+        return copied(live.value if keeps else wanted)
     there = {part.step: part for part in parts(live.schema, live.value) or ()}
     united = {part.step: merged(there.get(part.step, _nothing(part)), part.value) for part in below}
     if as_list(wanted) is not None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 
-from streams.devserver.documents import Object, Value, as_list, as_object
+from streams.devserver.documents import Object, Value, as_list, as_object, copied
 
 _REFUSED = "the server rejected our request due to an error in our request"
 """All that the API server says of a JSON patch that cannot be applied."""
@@ -19,7 +18,7 @@ def merge_patched(obj: Value, patch: Value) -> Value:
     """The object after a JSON merge patch (RFC 7386); neither is changed."""
     wanted = as_object(patch)
     if wanted is None:
-        return deepcopy(patch)
+        return copied(patch)
     merged = dict(as_object(obj) or {})
     for name, value in wanted.items():
         if value is None:
@@ -34,7 +33,7 @@ def json_patched(obj: Object, operations: list[Value]) -> Object:
 
     As on a cluster, `replace` makes a field that is not there, and `copy` of such a field copies null.
     """
-    whole: Object = deepcopy(obj)
+    whole: Object = copied(obj)
     for each in operations:
         operation = as_object(each) or {}
         do = _OPERATIONS.get(str(operation.get("op")))
@@ -45,7 +44,7 @@ def json_patched(obj: Object, operations: list[Value]) -> Object:
 
 
 def _add(whole: Object, operation: Object) -> None:
-    _put(whole, operation["path"], deepcopy(operation.get("value")))
+    _put(whole, operation["path"], copied(operation.get("value")))
 
 
 def _remove(whole: Object, operation: Object) -> None:
@@ -54,7 +53,7 @@ def _remove(whole: Object, operation: Object) -> None:
 
 def _replace(whole: Object, operation: Object) -> None:
     holder, step = _holder(whole, operation["path"])
-    value = deepcopy(operation.get("value"))
+    value = copied(operation.get("value"))
     elements, held = as_list(holder), as_object(holder)
     if elements is not None:
         elements[_index(step, len(elements) - 1)] = value
@@ -67,7 +66,7 @@ def _move(whole: Object, operation: Object) -> None:
 
 
 def _copy(whole: Object, operation: Object) -> None:
-    _put(whole, operation["path"], deepcopy(_at(whole, str(operation.get("from")))))
+    _put(whole, operation["path"], copied(_at(whole, str(operation.get("from")))))
 
 
 def _test(whole: Object, operation: Object) -> None:

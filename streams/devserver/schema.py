@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from itertools import chain
 
 from streams.devserver import causes, constraints, lists, rules
@@ -16,6 +15,7 @@ from streams.devserver.documents import (
     as_list,
     as_object,
     child,
+    copied,
     counterpart,
     inner,
     steps,
@@ -65,7 +65,7 @@ def pruned(schema: Schema, obj: Object) -> Object:
 
 def defaulted(schema: Schema, obj: Object) -> Object:
     """A copy with the schema's defaults where a field is missing, or null where null may not be."""
-    return _filled(schema, deepcopy(obj))
+    return _filled(schema, copied(obj))
 
 
 def violations(schema: Schema, obj: Object, *, old: Object | None = None) -> list[Cause]:
@@ -124,9 +124,9 @@ def _kept_field(schema: Schema, name: str, value: Value, path: str, unknown: lis
         if name != "metadata" or metadata is None:
             return value
         unknown += (child(path, one) for one in metadata if one not in OBJECT_META)
-        return {key: deepcopy(one) for key, one in metadata.items() if key in OBJECT_META}
+        return {key: copied(one) for key, one in metadata.items() if key in OBJECT_META}
     if name not in schema.get("properties", {}) and "additionalProperties" not in schema:
-        return deepcopy(value)
+        return copied(value)
     return _kept(inner(schema, name), value, path, unknown)
 
 
@@ -172,13 +172,13 @@ def _filled(schema: Schema | None, value: Value) -> Value:
         return value if elements is None else [_filled_one(items, one) for one in elements]
     for name, one in schema.get("properties", {}).items():
         if "default" in one and name not in held:
-            held[name] = deepcopy(one["default"])
+            held[name] = copied(one["default"])
     return {name: _filled_one(inner(schema, name), one) for name, one in held.items()}
 
 
 def _filled_one(schema: Schema | None, value: Value) -> Value:
     if value is None and schema is not None and not schema.get("nullable"):
-        value = deepcopy(schema.get("default"))
+        value = copied(schema.get("default"))
     return _filled(schema, value)
 
 

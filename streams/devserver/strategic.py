@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 
 from streams.devserver.causes import compact
-from streams.devserver.documents import Object, Value, as_list, as_object
+from streams.devserver.documents import Object, Value, as_list, as_object, copied
 from streams.devserver.patches import PatchError
 from streams.devserver.shapes import LIST_KEYS
 
@@ -34,13 +33,13 @@ def strategically_patched(obj: Value, patch: Value) -> Value:
     """
     wanted = as_object(patch)
     if wanted is None:
-        return deepcopy(patch)
+        return copied(patch)
     directive = wanted.get(_PATCH)
     fields = {name: value for name, value in wanted.items() if not name.startswith("$")}
     if directive == "delete":
         return None
     if directive == "replace":
-        return deepcopy(fields)
+        return copied(fields)
     if directive not in (None, "merge"):
         raise PatchError(f"unknown patch type: {directive} in map: map[{_PATCH}:{directive}]")
     there = _less(dict(as_object(obj) or {}), wanted)
@@ -71,7 +70,7 @@ def _field(name: str, there: Value, wanted: Value, *, order: list[Value] | None)
         return strategically_patched(there, wanted)
     replacing: Object = {_PATCH: "replace"}
     if replacing in elements:
-        return [deepcopy(one) for one in elements if one != replacing]
+        return [copied(one) for one in elements if one != replacing]
     former = as_list(there) or []
     if name in _SETS:
         values = {compact(one): one for one in (*former, *elements)}
@@ -80,7 +79,7 @@ def _field(name: str, there: Value, wanted: Value, *, order: list[Value] | None)
     keys = _MERGED_BY.get(name, ())
     key = next((one for one in keys if all(one in (as_object(it) or {}) for it in elements)), None)
     if key is None:
-        return deepcopy(elements)
+        return copied(elements)
     return _by_key(key, former, elements, order=order)
 
 
