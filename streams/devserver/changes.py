@@ -164,7 +164,7 @@ class Changes:
         if len(entry.rest) > MAXIMUM_BYTES:
             raise internal("etcdserver: request is too large")
         stored = resource.store.put(entry)
-        self._lifecycle.stored(resource, obj)
+        self._lifecycle.stored(resource, stored, obj)
         return stored
 
     def _remove(self, resource: Resource, entry: Entry) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -10,8 +12,11 @@ import msgspec
 from streams.devserver.causes import Cause, invalid, required
 from streams.devserver.documents import Object, as_object
 from streams.devserver.history import Entry
+from streams.devserver.store import Store
 
 NEWER = "events.k8s.io/v1"
+LIFETIME = timedelta(hours=1)
+"""As long as a genuine server keeps them by default."""
 
 _NAMES = {
     "involvedObject": "regarding",
@@ -35,6 +40,24 @@ _ALWAYS: Object = {
 """What core/v1 writes even where nobody said it."""
 
 _UNLESS_EMPTY = ("reportingController", "reportingInstance")
+
+
+class Expiry:
+    """Events go an hour after they were last written; asked whenever one is written."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._written: deque[tuple[datetime, str, int]] = deque()
+
+    def wrote(self, store: Store, entry: Entry) -> None:
+        """Note that an Event was written, and remove those whose hour is over."""
+        now = self._now()
+        self._written.append((now, entry.key, entry.version))
+        while now - self._written[0][0] > LIFETIME:
+            _, key, version = self._written.popleft()
+            there = store.get(key)
+            if there is not None and there.version == version:
+                store.remove(key)
 
 
 def completed(obj: Object) -> Object:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import datetime
 
 from streams.devserver import definitions
 from streams.devserver.answers import forbidden, named, not_found, unprocessable
 from streams.devserver.causes import Cause
 from streams.devserver.documents import Object, as_object
-from streams.devserver.events import completed
+from streams.devserver.events import Expiry, completed
 from streams.devserver.history import Entry
 from streams.devserver.kinds import EVENTS, PODS
 from streams.devserver.logs import Logs
@@ -24,9 +25,10 @@ _NAME_LABEL = "kubernetes.io/metadata.name"
 class Lifecycle:
     """Namespaces and definitions, which mean something to the server."""
 
-    def __init__(self, resources: Resources, logs: Logs) -> None:
+    def __init__(self, resources: Resources, logs: Logs, *, now: Callable[[], datetime]) -> None:
         self._resources = resources
         self._logs = logs
+        self._expiry = Expiry(now)
         self._pods = resources.built_in("", PODS)
         self._namespaces = resources.built_in("", "namespaces")
         self._definitions = resources.built_in("apiextensions.k8s.io", "customresourcedefinitions")
@@ -88,9 +90,11 @@ class Lifecycle:
         kept = {**obj, "status": before.get("status")} if before else obj
         return definitions.established(definitions.completed(kept), now=now)
 
-    def stored(self, resource: Resource, obj: Object) -> None:
-        """Serve what a definition says that was stored."""
-        if resource is self._definitions:
+    def stored(self, resource: Resource, entry: Entry, obj: Object) -> None:
+        """What follows from an object that was stored: what a definition says is served."""
+        if resource.served.resource == EVENTS:
+            self._expiry.wrote(resource.store, entry)
+        elif resource is self._definitions:
             self._resources.define(obj["metadata"]["name"], definitions.served_by(obj))
 
     def holds(self, resource: Resource, obj: Object) -> bool:

@@ -97,13 +97,18 @@ def _differ(
     old = {one.step: one for one in parts(part.schema, before) or ()}
     new = {one.step: one for one in parts(part.schema, after) or ()}
     for step in {**old, **new}:
-        one = old.get(step) or replace(new[step], value=MISSING)
+        one = old.get(step) or _absent(new[step])
         later = new[step].value if step in new else MISSING
         _differ(one, later, (*path, step), removed=removed, changed=changed)
     if after is MISSING:
         removed.add(path)
     elif before is MISSING or (not (old and new) and not _same(before, after, old or new)):
         changed.add(path)
+
+
+def _absent(part: Part) -> Part:
+    """The part where it is not there."""
+    return Part(part.step, part.schema, MISSING, part.declared)
 
 
 def _same(before: Value, after: Value, below: object) -> bool:

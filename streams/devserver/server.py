@@ -76,7 +76,7 @@ class DevServer:
         self._resources = Resources(Versions(), history=history)
         self._logs = Logs(now)
         self._strategy = Strategy(now=now, chance=chance)
-        self._changes = Changes(self._strategy, Lifecycle(self._resources, self._logs))
+        self._changes = Changes(self._strategy, Lifecycle(self._resources, self._logs, now=now))
         self._verbs = Verbs(self._resources, self._changes, self._logs, now=now, chance=chance)
         admin = User(ADMIN, self.token, rules=None, groups=("system:masters",))
         self._users = Access([admin, *users])

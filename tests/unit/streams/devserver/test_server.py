@@ -274,6 +274,36 @@ def test_a_log_is_read_from_its_end_from_a_time_and_up_to_a_size() -> None:
     served(work, now=clock)
 
 
+def test_an_event_goes_an_hour_after_it_was_last_written() -> None:
+    clock = Clock()
+
+    def told(name: str) -> dict[str, Any]:
+        about = {"kind": "Pod", "namespace": "default", "name": "p"}
+        named = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}}
+        return {**named, "involvedObject": about}
+
+    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+        events = "/api/v1/namespaces/default/events"
+        first = server.create(told("once"))
+        server.create(told("again"))
+        clock.now += timedelta(minutes=50)
+        patch = b'{"count":2}'
+        merge = {"Content-Type": "application/merge-patch+json"}
+        await session.patch(f"{events}/again", data=patch, headers=merge)
+        clock.now += timedelta(minutes=11)
+        server.create(told("new"))
+
+        async with session.get(events) as answer:
+            left = [one["metadata"]["name"] for one in (await answer.json())["items"]]
+        at = first["metadata"]["resourceVersion"]
+        async with session.get(f"{events}?watch=1&resourceVersion={at}") as answer:
+            found = await lines(answer, 4)
+        assert left == ["again", "new"]
+        assert [it["type"] for it in found] == ["ADDED", "MODIFIED", "ADDED", "DELETED"]
+
+    served(work, now=clock)
+
+
 def test_a_log_is_followed_until_its_pod_is_gone() -> None:
     async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
         server.create(POD)
