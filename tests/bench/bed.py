@@ -1,0 +1,177 @@
+"""Where a river runs: the product's own parts, from the socket to a writer that says yes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from operators.clock import utc_now, utc_now_ns
+from sinks.dead_letter import DeadLetters
+from sinks.holds import Holds
+from sinks.writer import Answer
+from streams.cluster.access import Access
+from streams.cluster.discovery import resolve
+from streams.cluster.limits import Bucket
+from streams.cluster.session import Session
+from streams.config.ingester import Ingester
+from streams.config.plan import Plan, plan
+from streams.informers.manager import InformerManager
+from streams.runtime.running import RunningSource, Surroundings
+from streams.runtime.traces import UNTRACED, Traces
+from streams.tracing.tracer import Moments, Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from operators.event import Kind
+    from streams.cluster.observations import Observations, Stored
+    from streams.informers.notice import Watched
+    from streams.tracing.span import SpanTree
+
+RIVER = Path(__file__).with_name("river.py")
+GROUP, VERSION = "bench.example.com", "v1"
+FAST = 1e6
+CREATED = Answer(
+    201,
+    b'{"metadata":{"name":"x","namespace":"shop","uid":"u","resourceVersion":"1"},"spec":{}}',
+)
+
+
+class NullWriter:
+    """Says yes to every write, at once; knows of no Observation."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+
+    async def apply(self, *_: object, **__: object) -> Answer:
+        self.writes += 1
+        return CREATED
+
+    read = remove = apply
+
+    async def own(self, _: str) -> AsyncIterator[Stored]:
+        for nothing in ():
+            yield nothing
+
+
+class NullExport:
+    """Encodes what is kept, as the exporter does, and sends it nowhere."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+
+    def offer(self, tree: SpanTree) -> None:
+        from streams.telemetry.encode import encoded  # noqa: PLC0415  heavy
+
+        self.bytes += len(encoded(tree))
+
+
+@contextmanager
+def river(
+    folder: Path, lines: Sequence[bytes], *, count: int, watches: int = 1, per_second: float = 0
+) -> Generator[Path]:
+    """Let a river run; yields the kubeconfig that leads to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / "lines"
+    source.write_bytes(b"".join(line + b"\n" for line in lines))
+    told = [str(count), str(watches), str(per_second), str(source)]
+    with subprocess.Popen([sys.executable, str(RIVER), *told], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline())
+        kubeconfig = folder / "kubeconfig"
+        kubeconfig.write_bytes(msgspec.json.encode(_kubeconfig(port)))
+        try:
+            yield kubeconfig
+        finally:
+            process.kill()
+
+
+def document(number: int = 0, **spec: Any) -> Plan:
+    """The plan of an Ingester of one river."""
+    gvr = {"group": GROUP, "version": VERSION, "resource": f"river-{number}"}
+    body = {
+        "apiVersion": "zen.kube-zen.io/v1alpha1",
+        "kind": "Ingester",
+        "metadata": {"name": f"river-{number}", "namespace": "shop"},
+        "spec": {
+            "source": "river",
+            "ingester": "informer",
+            "informer": {"gvr": gvr},
+            "destinations": [{"type": "crd", "value": "observations"}],
+            **spec,
+        },
+    }
+    return plan(Ingester.model_validate(body))
+
+
+@asynccontextmanager
+async def session_to(kubeconfig: Path) -> AsyncGenerator[Session]:
+    reads, writes = (Bucket(FAST, burst=int(FAST), clock=time.monotonic_ns) for _ in range(2))
+    access = Access.from_kubeconfig(str(kubeconfig))
+    async with Session(access, reads=reads, writes=writes, user_agent="bench") as session:
+        yield session
+
+
+def manager_of(session: Session) -> InformerManager:
+    async def discover(watched: Watched) -> Kind | None:
+        return await resolve(session, watched.group, watched.version, watched.resource)
+
+    return InformerManager(
+        session, discover=discover, clock=time.monotonic_ns, random=random.random
+    )
+
+
+def surroundings(
+    session: Session, writer: NullWriter, *, traces: Traces = UNTRACED, **more: Any
+) -> Surroundings:
+    return Surroundings(
+        manager=manager_of(session),
+        observations=cast("Observations", writer),
+        holds=Holds(time.monotonic_ns),
+        dead_letters=DeadLetters(now=utc_now),
+        clock=time.monotonic_ns,
+        now=utc_now,
+        random=random.random,
+        traces=traces,
+        **more,
+    )
+
+
+def traced(export: NullExport) -> Traces:
+    """Traces that are built and encoded, under no budget."""
+    moments = Moments(time.monotonic_ns, utc_now_ns, random.getrandbits)
+    tracing = Tracing(moments, export=export, spans_per_second=10_000_000)
+    return Traces(tracing, None, server="http://127.0.0.1:1")
+
+
+async def settled(sources: Sequence[RunningSource], count: int) -> None:
+    """Wait until so many events have ended in all; looked at every few milliseconds, which costs next to nothing."""
+    while sum(it.ledger.received - it.ledger.in_flight for it in sources) < count:
+        await asyncio.sleep(0.002)
+
+
+def line(body: Mapping[str, Any], *, type_: str = "MODIFIED") -> bytes:
+    return msgspec.json.encode({"type": type_, "object": body})
+
+
+def _kubeconfig(port: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "x",
+        "clusters": [{"name": "x", "cluster": {"server": f"http://127.0.0.1:{port}"}}],
+        "users": [{"name": "x", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "x", "user": "x"}}],
+    }
+
+
+Round = Callable[[], float]
