@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from operators.clock import NANOSECONDS_PER_SECOND
@@ -10,7 +11,7 @@ from operators.delivery import Ticket
 from operators.outcome import FAULTS, UNSETTLED, Ending, Outcome
 from operators.trace import WAIT, Context, Trace
 from sinks.asking import NO_ANSWER, Attempt
-from streams.tracing.span import Attribute, Span, SpanKind, clean
+from streams.tracing.span import Attribute, Span, SpanKind, Words, clean
 from streams.tracing.stages import attributes_of, stage_of
 
 ERRORS = frozenset({Ending.DROPPED, *FAULTS})
@@ -32,7 +33,7 @@ class Scope:
 
     root_name: str
     root: tuple[Attribute, ...]
-    buffer: tuple[Attribute, ...]
+    buffer: Words
     request: tuple[Attribute, ...]
 
 
@@ -75,36 +76,43 @@ class _Builder:
         self._end_ns = ended_ns + self._to_wall
 
     def spans(self) -> list[Span]:
+        trace, to_wall = self._trace, self._to_wall
         spans = [self._root()]
-        began_ns = self._trace.wall_ns
+        began_ns = trace.wall_ns
         attempt = 0
         for place, (mark, let_go_ns, detail) in enumerate(self._marks):
-            stay = began_ns, let_go_ns + self._to_wall
+            end_ns = let_go_ns + to_wall
             if isinstance(detail, Attempt):
                 attempt += mark == "write"
+                stay = began_ns, end_ns
                 spans += self._request(place, stay, detail=detail, attempt=attempt)
             else:
-                spans.append(self._stay(place, stay, detail=detail))
-            began_ns = stay[1]
+                spans.append(self._stay(place, (began_ns, end_ns), detail=detail))
+            began_ns = end_ns
         if self._outcome.ending is Ending.DEAD_LETTERED:
             spans.append(self._dead_letter(began_ns))
         elif self._end_ns - began_ns >= UNEXPLAINED_NS:
             spans.append(self._child("settle", len(self._marks), (began_ns, self._end_ns)))
         return spans
 
-    def _child(self, name: str, place: int, stay: Stay) -> Span:
-        trace = self._trace
-        return Span(name, SpanKind.INTERNAL, trace.span_id(place), trace.root_id, *stay)
+    def _child(
+        self, name: str, place: int, stay: Stay, attributes: Words | list[Attribute] = ()
+    ) -> Span:
+        root_id = self._trace.root_id
+        span_id = self._trace.span_id(place)
+        began_ns, end_ns = stay
+        return Span(name, SpanKind.INTERNAL, span_id, root_id, began_ns, end_ns, attributes)
 
     def _stay(self, place: int, stay: Stay, *, detail: object) -> Span:
         mark = self._marks[place][0]
         stage = stage_of(mark)
-        span = self._child(stage.name, place, stay)
-        span.attributes = attributes_of(stage, detail)
         if mark == "receive":
-            span.attributes = (("zenstreams.payload.size", self._trace.payload_bytes),)
-        elif mark == "buffer":
-            span.attributes = (*self._scope.buffer, *span.attributes)
+            size: list[Attribute] = [("zenstreams.payload.size", self._trace.payload_bytes)]
+            return self._child(mark, place, stay, size)
+        attributes = stage.passed if detail is None else attributes_of(stage, detail)
+        if mark == "buffer":
+            attributes = [*self._scope.buffer, *attributes] if attributes else self._scope.buffer
+        span = self._child(stage.name, place, stay, attributes)
         if isinstance(detail, Outcome):
             _fail(span, detail)
         return span
@@ -138,10 +146,10 @@ class _Builder:
     def _dead_letter(self, began_ns: int) -> Span:
         span = self._child("dead letter", len(self._marks), (began_ns, self._end_ns))
         span.kind = SpanKind.PRODUCER
-        span.attributes = (
+        span.attributes = [
             ("zenstreams.dlq.name", "memory"),
             ("zenstreams.dlq.reason", clean(self._outcome.reason)),
-        )
+        ]
         return span
 
     def _root(self) -> Span:
@@ -198,6 +206,7 @@ def _outcome(outcome: Outcome) -> list[Attribute]:
 
 
 def _observation(trace: Trace, outcome: Outcome) -> list[Attribute]:
+    """Which Observation it came to; its name is ours, and no other is any text of a user's."""
     namespace, name, uid = trace.observation
     values = (
         ("zenstreams.observation.namespace", namespace),
@@ -205,18 +214,19 @@ def _observation(trace: Trace, outcome: Outcome) -> list[Attribute]:
         ("zenstreams.observation.uid", outcome.observation_uid or uid),
         ("zenstreams.observation.operation", outcome.operation),
     )
-    return [(key, clean(value)) for key, value in values if value]
+    return [pair for pair in values if pair[1]]
 
 
-def _links(trace: Trace, outcome: Outcome) -> list[Context]:
+def _links(trace: Trace, outcome: Outcome) -> Sequence[Context]:
     """The newer event of the same key, those whose place this one took, and the first of which it is a duplicate."""
-    links = list(trace.absorbed)
-    if outcome.ending is Ending.COALESCED and trace.newer is not None:
-        links.insert(0, (trace.newer.trace_id, trace.newer.root_id))
+    newer = trace.newer if outcome.ending is Ending.COALESCED else None
+    if newer is None and not outcome.link:
+        return trace.absorbed
     first = context_of(outcome.link)
-    if first is not None:
-        links.insert(0, first)
-    return links
+    before = [first] if first is not None else []
+    if newer is not None:
+        before.append((newer.trace_id, newer.root_id))
+    return (*before, *trace.absorbed)
 
 
 def context_of(traceparent: str) -> Context | None:

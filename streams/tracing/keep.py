@@ -107,10 +107,12 @@ class Keeping:
 
     def _lets(self, name: str, spans: int, now_ns: int) -> bool:
         spare = name == SAMPLED
-        if not all(it.has(spans, now_ns=now_ns, spare=spare) for it in self._budgets):
-            if now_ns < self._next_ns.get(name, now_ns) or not self._budgets[0].per_second:
-                return False
-            self._next_ns[name] = now_ns + NANOSECONDS_PER_SECOND
+        for budget in self._budgets:
+            if not budget.has(spans, now_ns=now_ns, spare=spare):
+                if now_ns < self._next_ns.get(name, now_ns) or not self._budgets[0].per_second:
+                    return False
+                self._next_ns[name] = now_ns + NANOSECONDS_PER_SECOND
+                break
         self._spend(spans)
         return True
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum, auto
+from enum import IntEnum, auto
 
 import msgspec
 
@@ -15,10 +15,12 @@ VALUE_BYTES = 256
 
 Value = str | bool | int | float
 Attribute = tuple[str, Value]
+Words = tuple[tuple[str, str], ...]
+"""Attributes that many spans have: texts alone, so that equal ones say the same."""
 
 
-class SpanKind(Enum):
-    """What part a span has in a conversation."""
+class SpanKind(IntEnum):
+    """What part a span has in a conversation; numbers, because they are looked up by the million."""
 
     INTERNAL = auto()
     CLIENT = auto()
@@ -32,7 +34,8 @@ class SpanKind(Enum):
 class Span(msgspec.Struct):
     """One stay of an event: wall-clock nanoseconds, and what was decided.
 
-    Its status is an error if ``error_type`` says which; ``parent_id`` is 0 for a root, and only roots have links.
+    Its status is an error if ``error_type`` says which; ``parent_id`` is 0 for a root, the parent of all others, and
+    only roots have links. Its attributes are ``Words`` where many spans say the same.
     """
 
     name: str
@@ -41,10 +44,15 @@ class Span(msgspec.Struct):
     parent_id: SpanId
     start_ns: int
     end_ns: int
-    attributes: Sequence[Attribute] = ()
+    attributes: Words | list[Attribute] = ()
     error_type: str = ""
     message: str = ""
     links: Sequence[Context] = ()
+
+    @property
+    def is_root(self) -> bool:
+        """Whether it is the event's own span."""
+        return not self.parent_id
 
 
 class SpanTree(msgspec.Struct):
@@ -55,9 +63,16 @@ class SpanTree(msgspec.Struct):
     tracestate: str = ""
 
 
+SHORTEST_TOKEN = 20
+"""Nothing shorter looks like a token (``operators.redact``)."""
+
+
 def clean(text: str) -> str:
     """A text as an attribute may carry it: what looks like a token masked, at most 256 bytes."""
+    is_ascii = text.isascii()
+    if is_ascii and len(text) < SHORTEST_TOKEN:
+        return text
     text = redacted_text(text)
-    if len(text) <= VALUE_BYTES and text.isascii():
+    if is_ascii and len(text) <= VALUE_BYTES:
         return text
     return text.encode("utf-8", "replace")[:VALUE_BYTES].decode("utf-8", "ignore")

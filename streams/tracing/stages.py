@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import cast
 
-from operators.outcome import Outcome
-from streams.tracing.span import Attribute, SpanKind, Value, clean
+from operators.outcome import FAULTS, Outcome
+from streams.tracing.span import Attribute, SpanKind, Value, Words, clean
 
 PREFIX = "zenstreams."
 
@@ -22,8 +22,8 @@ class Stage:
 
     name: str
     kind: SpanKind = SpanKind.INTERNAL
-    passed: tuple[Attribute, ...] = ()
-    ended: tuple[Attribute, ...] = ()
+    passed: Words = ()
+    ended: Words = ()
     reason: str = ""
     seconds: str = ""
 
@@ -75,18 +75,25 @@ def stage_of(mark: str) -> Stage:
     return STAGES.get(mark) or Stage(mark)
 
 
-def attributes_of(stage: Stage, detail: object) -> list[Attribute]:
+def attributes_of(stage: Stage, detail: object) -> Words | list[Attribute]:
     """What a mark says: nothing, an outcome, a number of seconds, or attributes in its own words."""
     if detail is None:
-        return list(stage.passed)
-    if isinstance(detail, Outcome):
-        reason = [(stage.reason, clean(detail.reason))] if stage.reason and detail.reason else []
-        return [*stage.ended, *reason]
+        return stage.passed
     if isinstance(detail, dict):
         return list(_in_own_words(cast("Mapping[str, Value]", detail)))
+    if isinstance(detail, Outcome):
+        return _ended(stage, detail)
     if isinstance(detail, int | float) and stage.seconds:
         return [(stage.seconds, float(detail))]
-    return []
+    return ()
+
+
+def _ended(stage: Stage, outcome: Outcome) -> Words | list[Attribute]:
+    if outcome.ending in FAULTS:
+        return ()  # the outcome says it, and no verdict of the stage's does
+    if stage.reason and outcome.reason:
+        return [*stage.ended, (stage.reason, clean(outcome.reason))]
+    return stage.ended
 
 
 def _in_own_words(said: Mapping[str, Value]) -> Iterator[Attribute]:

@@ -101,7 +101,8 @@ def traces_of(spans: list[WireSpan]) -> dict[str, Trace]:
 class LoopbackCollector:
     """An OTLP/HTTP endpoint; ``status``, ``hangs`` and ``rejects`` say how it fails."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, keeps: bool = True) -> None:
+        self._keeps = keeps
         self.requests: list[bytes] = []
         """What it took, decompressed."""
         self.headers: list[dict[str, str]] = []
@@ -168,6 +169,8 @@ class LoopbackCollector:
         if self.status != 200:
             headers = {"Retry-After": self.retry_after} if self.retry_after else {}
             return web.Response(status=self.status, headers=headers)
+        if not self._keeps:
+            return web.Response()
         is_packed = request.headers.get("Content-Encoding") == "gzip" and body[:2] == b"\x1f\x8b"
         self.requests.append(gzip.decompress(body) if is_packed else body)
         if self.onward:

@@ -17,34 +17,44 @@ VALUES = st.one_of(
 
 
 @st.composite
-def spans(draw: st.DrawFn) -> Span:
+def trees(draw: st.DrawFn) -> SpanTree:
+    trace_id, root_id = draw(TRACE_IDS), draw(IDS)
+    children = draw(st.lists(IDS, max_size=3))
+    made = [_span(draw, span_id, parent_id=root_id) for span_id in children]
+    root = _span(draw, root_id, parent_id=0)
+    return SpanTree(trace_id, [root, *made], draw(st.sampled_from(["", "ot=th:8"])))
+
+
+def _span(draw: st.DrawFn, span_id: int, *, parent_id: int) -> Span:
     keys = draw(st.lists(st.text("abc._", min_size=1, max_size=20), unique=True, max_size=6))
-    attributes: list[tuple[str, Value]] = [(key, draw(VALUES)) for key in keys]
+    is_many = draw(st.booleans())
     return Span(
         draw(TEXTS),
         draw(st.sampled_from(SpanKind)),
-        draw(IDS),
-        draw(st.one_of(st.just(0), IDS)),
+        span_id,
+        parent_id,
         draw(NANOSECONDS),
         draw(NANOSECONDS),
-        attributes,
+        tuple((key, draw(TEXTS)) for key in keys)
+        if is_many
+        else [(key, draw(VALUES)) for key in keys],
         draw(st.sampled_from(["", "503"])),
         draw(TEXTS),
         draw(st.lists(st.tuples(TRACE_IDS, IDS), max_size=3)),
     )
 
 
-@given(TRACE_IDS, st.lists(spans(), min_size=1, max_size=4))
-def test_what_is_encoded_is_what_is_decoded(trace_id: int, made: list[Span]) -> None:
-    came = decoded_spans(encoded(SpanTree(trace_id, made, "ot=th:8")))
+@given(trees())
+def test_what_is_encoded_is_what_is_decoded(tree: SpanTree) -> None:
+    came = decoded_spans(encoded(tree))
 
-    for span, wire in zip(made, came, strict=True):
-        assert wire.trace_id == f"{trace_id:032x}"
+    for span, wire in zip(tree.spans, came, strict=True):
+        assert wire.trace_id == f"{tree.trace_id:032x}"
         assert wire.span_id == f"{span.span_id:016x}"
         assert wire.parent_id == (f"{span.parent_id:016x}" if span.parent_id else "")
         assert (wire.name, wire.kind) == (span.name, span.kind.name)
         assert (wire.start_ns, wire.end_ns) == (span.start_ns, span.end_ns)
-        said = dict(span.attributes)
+        said: dict[str, Value] = dict(span.attributes)
         if span.error_type:
             said["error.type"] = span.error_type
         assert wire.attributes == said
@@ -52,17 +62,17 @@ def test_what_is_encoded_is_what_is_decoded(trace_id: int, made: list[Span]) -> 
         assert wire.is_error is bool(span.error_type)
         assert wire.message == (span.message if span.error_type else "")
         assert list(wire.links) == [(f"{t:032x}", f"{s:016x}") for t, s in span.links]
-        assert wire.tracestate == "ot=th:8"
+        assert wire.tracestate == tree.tracestate
 
 
-@given(st.lists(st.tuples(TRACE_IDS, st.lists(spans(), min_size=1, max_size=3)), max_size=5))
-def test_encoded_traces_joined_are_a_request(made: list[tuple[int, list[Span]]]) -> None:
+@given(st.lists(trees(), max_size=5))
+def test_encoded_traces_joined_are_a_request(made: list[SpanTree]) -> None:
     envelope = Envelope({"service.name": "a", "n": 1, "l": ["x", "y"]}, schema_url="u", version="1")
-    request = envelope.request(encoded(SpanTree(trace_id, tree)) for trace_id, tree in made)
+    request = envelope.request(map(encoded, made))
 
     came = decoded(request)
-    assert len(came) == sum(len(tree) for _, tree in made)
-    assert traces_of(came).keys() == {f"{trace_id:032x}" for trace_id, _ in made}
+    assert len(came) == sum(len(tree.spans) for tree in made)
+    assert traces_of(came).keys() == {f"{tree.trace_id:032x}" for tree in made}
 
 
 @given(st.binary(max_size=20_000))
