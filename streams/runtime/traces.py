@@ -11,6 +11,7 @@ from yarl import URL
 from streams.config.plan import Plan
 from streams.metrics import TraceReading
 from streams.runtime.settings import product_version
+from streams.telemetry.backlog import Backlog
 from streams.telemetry.settings import TelemetryError, read
 from streams.tracing.build import scope_of
 from streams.tracing.keep import Sampling
@@ -85,15 +86,19 @@ def traces_of(
 
     A variable that makes no sense is a warning, and tracing is off.
     """
-    exporter = _exporter(environment, moments=moments, random=random)
+    most = max((plan.tracing.max_spans_per_second for plan in plans), default=0)
+    exporter = _exporter(environment, moments=moments, random=random, spans_per_second=most)
     if exporter is None and not is_watched:
         return Traces(None, None, server=server)
-    most = max((plan.tracing.max_spans_per_second for plan in plans), default=0)
     return Traces(Tracing(moments, export=exporter, spans_per_second=most), exporter, server=server)
 
 
 def _exporter(
-    environment: Mapping[str, str], *, moments: Moments, random: Callable[[], float]
+    environment: Mapping[str, str],
+    *,
+    moments: Moments,
+    random: Callable[[], float],
+    spans_per_second: int,
 ) -> Exporter | None:
     try:
         otlp = read(environment)
@@ -101,7 +106,13 @@ def _exporter(
             return None
         from streams.telemetry.configure import exporter_of  # noqa: PLC0415  heavy, and seldom used
 
-        exporter = exporter_of(otlp, version=product_version(), clock=moments.clock, random=random)
+        exporter = exporter_of(
+            otlp,
+            version=product_version(),
+            clock=moments.clock,
+            random=random,
+            backlog=Backlog.of(spans_per_second),
+        )
     except TelemetryError as error:
         log.warning("tracing is off", extra={"detail": str(error)})
         return None

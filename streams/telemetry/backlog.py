@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 
-SPANS_MOST = 20_000
-"""Ten seconds of the default budget: as long as a collector may need to come back without loss."""
+SECONDS = 10
+"""As long may a collector need to come back without loss, of what the budget lets through."""
+SPANS_MOST = 2000 * SECONDS
 BYTES_MOST = 16 * 1024 * 1024
+"""Whatever the budget, no more memory than this."""
 BATCH_SPANS = 512
 """The batch of OpenTelemetry's own processor; one trace more may make it larger."""
 
@@ -29,6 +31,11 @@ class Backlog:
         self._spans_most = spans_most
         self._bytes_most = bytes_most
         self._waiting: deque[Encoded] = deque()
+
+    @classmethod
+    def of(cls, spans_per_second: int) -> Backlog:
+        """Room for what so many spans a second make until a collector is back."""
+        return cls(spans_most=max(SECONDS * spans_per_second, BATCH_SPANS))
 
     def put(self, trace: Encoded) -> bool:
         """Take a trace, if there is room for the whole of it."""
