@@ -22,6 +22,7 @@ ATTEMPTS = 5
 FIRST_SECONDS = 1.0
 """Of the waits between attempts; they double, so a batch is given up after about 15 s and its time-outs."""
 TELL_EVERY_SECONDS = 60.0
+CANCEL_AGAIN_SECONDS = 0.05
 
 QUEUE_FULL, REJECTED, TIMEOUT, SHUTDOWN = "queue_full", "rejected", "timeout", "shutdown"
 LOSSES = (QUEUE_FULL, REJECTED, TIMEOUT, SHUTDOWN)
@@ -80,8 +81,7 @@ class Exporter:
         self._changed.set()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=deadline_seconds)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await _cancelled(self._task)
         self.lost[SHUTDOWN] += self.waiting
         self._sending = 0
         self._backlog.clear()
@@ -141,3 +141,10 @@ class Exporter:
                 "the collector does not take spans",
                 extra={"collector": self._collector.place, "detail": detail, "lost": self.lost},
             )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """End a task: a request that times out at the same moment takes a cancellation for its time-out."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait((task,), timeout=CANCEL_AGAIN_SECONDS)

@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 
 from streams.telemetry.backlog import Backlog
-from streams.telemetry.exporter import ATTEMPTS
+from streams.telemetry.collector import Collector, Reply, Verdict
+from streams.telemetry.encode import Envelope
+from streams.telemetry.exporter import ATTEMPTS, Exporter
 from streams.tracing.span import Span, SpanKind, SpanTree
 from tests.kit.exporting import exporting
 from tests.kit.otlp import LoopbackCollector
+from tests.kit.traced import at_once
 
 PLANTED = "s3cr3t"
 
@@ -213,5 +217,42 @@ def test_a_header_that_cannot_be_sent_costs_the_spans_and_nothing_else() -> None
                 exporter.offer(tree())
                 exporter.offer(tree(2))
             assert exporter.lost["rejected"] == 6
+
+    run(scene)
+
+
+class Deaf(Collector):
+    """Times out just when it is cancelled, and takes the one for the other, as a request may."""
+
+    def __init__(self) -> None:
+        self.place = "nowhere"
+        self.asked = 0
+
+    async def send(self, request: bytes) -> Reply:
+        del request
+        self.asked += 1
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if self.asked > 3:
+                raise
+        return Reply(Verdict.AGAIN, "TimeoutError", answered=False)
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_cancellation_that_a_timeout_swallows_is_made_again() -> None:
+    async def scene() -> None:
+        deaf = Deaf()
+        envelope = Envelope({}, schema_url="", version="")
+        exporter = Exporter(
+            deaf, envelope, clock=time.monotonic_ns, random=lambda: 0.5, sleep=at_once
+        )
+        exporter.start()
+        exporter.offer(tree())
+        await exporter.close(deadline_seconds=0)
+        assert deaf.asked <= ATTEMPTS
+        assert exporter.lost.total() == 3
 
     run(scene)
