@@ -95,7 +95,7 @@ def river(
             process.kill()
 
 
-def document(number: int = 0, **spec: Any) -> Plan:
+def document(spec: Mapping[str, Any], *, number: int = 0) -> Plan:
     """The plan of an Ingester of one river."""
     gvr = {"group": GROUP, "version": VERSION, "resource": f"river-{number}"}
     body = {
@@ -155,8 +155,17 @@ def traced(export: NullExport) -> Traces:
 
 async def settled(sources: Sequence[RunningSource], count: int) -> None:
     """Wait until so many events have ended in all; looked at every few milliseconds, which costs next to nothing."""
-    while sum(it.ledger.received - it.ledger.in_flight for it in sources) < count:
-        await asyncio.sleep(0.002)
+    done = asyncio.Event()
+    ticking = asyncio.get_running_loop()
+
+    def look() -> None:
+        if sum(it.ledger.received - it.ledger.in_flight for it in sources) >= count:
+            done.set()
+        else:
+            ticking.call_later(0.002, look)
+
+    look()
+    await done.wait()
 
 
 def line(body: Mapping[str, Any], *, type_: str = "MODIFIED") -> bytes:

@@ -1,8 +1,8 @@
 """An API server that does one thing: on loopback, in a process of its own, one watch that tells as fast as it is read.
 
-`python river.py COUNT WATCHES PER_SECOND LINES` prints its port. Lists are empty; a watch of `river-N` is told COUNT lines, of
-those in the file LINES in turn, all with versions of their own, PER_SECOND in all over all watches (0: no limit). A
-line holds the places `@VERSION@` and `@NS@` (wall-clock nanoseconds at which it was sent).
+`python river.py COUNT WATCHES PER_SECOND LINES` prints its port. Lists are empty; a watch of `river-N` is told COUNT
+lines, of those in the file LINES in turn, all with versions of their own (`@VERSION@`), PER_SECOND in all over all
+watches (0: no limit).
 """
 
 from __future__ import annotations
@@ -57,10 +57,8 @@ class River:
             if not batch:
                 await asyncio.sleep(0.001)
                 continue
-            now = str(time.time_ns())
             text = "".join(
-                self.lines[n % len(self.lines)].replace(VERSION, str(10 + n)).replace("@NS@", now)
-                for n in batch
+                self.lines[n % len(self.lines)].replace(VERSION, str(10 + n)) for n in batch
             ).encode()
             writer.write(b"%x\r\n%b\r\n" % (len(text), text))
             await writer.drain()
@@ -74,20 +72,18 @@ def whole(said: object) -> bytes:
 
 
 def answer(path: str, watches: int) -> object:
-    if path.split("?")[0].count("/") <= 3:
+    if path.split("?", maxsplit=1)[0].count("/") <= 3:
         names = [f"river-{n}" for n in range(watches)]
         return {"resources": [{"name": it, "kind": "River", "namespaced": True} for it in names]}
     return {"kind": "RiverList", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
-async def main() -> None:
-    count, watches = int(sys.argv[1]), int(sys.argv[2])
-    lines = Path(sys.argv[4]).read_text().splitlines(keepends=True)
-    river = River(count, watches, float(sys.argv[3]), lines)
+async def main(river: River) -> None:
     server = await asyncio.start_server(river.serve, "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    told = Path(sys.argv[4]).read_text().splitlines(keepends=True)
+    asyncio.run(main(River(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), told)))

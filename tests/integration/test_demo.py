@@ -182,7 +182,8 @@ def test_the_second_ctrl_c_ends_it_at_once(tmp_path: Path) -> None:
 
 @pytest.mark.timeout(120)
 def test_make_demo() -> None:
-    said = run(["make", "demo", "OPTIONS=--duration 1 --json"], folder=TOP)
+    quietly = ("make", "--no-print-directory", "demo", "OPTIONS=--duration 1 --json")
+    said = run(quietly, folder=TOP)
 
     summary = msgspec.json.decode(said.splitlines()[-1], type=dict[str, Any])
     assert summary["sources"].keys() == SOURCES
