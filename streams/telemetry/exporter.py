@@ -81,7 +81,7 @@ class Exporter:
         self._changed.set()
         if self._task is not None:
             await asyncio.wait((self._task,), timeout=deadline_seconds)
-            await _cancelled(self._task)
+            await _cancel(self._task)
         self.lost[SHUTDOWN] += self.waiting
         self._sending = 0
         self._backlog.clear()
@@ -143,8 +143,8 @@ class Exporter:
             )
 
 
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """End a task: a request that times out at the same moment takes a cancellation for its time-out."""
+async def _cancel(task: asyncio.Task[None]) -> None:
+    """End a task; a request that times out at the same moment swallows the first cancellation."""
     while not task.done():
         task.cancel()
         await asyncio.wait((task,), timeout=CANCEL_AGAIN_SECONDS)
