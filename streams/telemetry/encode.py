@@ -24,7 +24,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, St
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
 from operators.trace import Context
-from streams.tracing.span import Attribute, Span, SpanKind, SpanTree
+from streams.tracing.span import Attribute, Span, SpanKind, SpanTree, Words
 
 SCOPE = "zen-streams"
 REMEMBERED = 4096
@@ -70,11 +70,9 @@ def encoded(tree: SpanTree) -> bytes:
         own = pack(
             _SPAN_ID, span.span_id.to_bytes(8, "big"), _START, span.start_ns, _END, span.end_ns
         )
-        attributes = span.attributes
-        if type(attributes) is tuple:
-            said = _described(span.name, span.kind, attributes)
-        else:
-            said = _described(span.name, span.kind) + _attributes(attributes)
+        said = _described(span.name, span.kind, span.words)
+        if span.own:
+            said += _attributes(span.own)
         if span.error_type or span.links:
             said += _seldom(span)
         parts.append(framed(_SPAN_OF_SCOPE_SPANS, (root if span.is_root else child) + own + said))
@@ -91,8 +89,8 @@ def _attributes(attributes: Sequence[Attribute]) -> bytes:
 
 
 @lru_cache(maxsize=REMEMBERED)
-def _described(name: str, kind: SpanKind, attributes: tuple[Attribute, ...] = ()) -> bytes:
-    said = [_attribute(key, value) for key, value in attributes]
+def _described(name: str, kind: SpanKind, words: Words) -> bytes:
+    said = [_attribute(key, value) for key, value in words]
     return Message(name=name, kind=_KINDS[kind], flags=_FLAGS, attributes=said).SerializeToString()
 
 

@@ -12,7 +12,7 @@ from operators.outcome import FAULTS, UNSETTLED, Ending, Outcome
 from operators.trace import WAIT, Context, Trace
 from sinks.asking import NO_ANSWER, Attempt
 from streams.tracing.span import Attribute, Span, SpanKind, Words, clean
-from streams.tracing.stages import attributes_of, stage_of
+from streams.tracing.stages import BUFFER, RECEIVE, WRITE, Stage, stage_of, words_of
 
 ERRORS = frozenset({Ending.DROPPED, *FAULTS})
 """Endings that are errors; filtered, deduplicated, coalesced and throttled are not."""
@@ -32,9 +32,9 @@ class Scope:
     """What all traces of one source have in common."""
 
     root_name: str
-    root: tuple[Attribute, ...]
+    root: Words
     buffer: Words
-    request: tuple[Attribute, ...]
+    request: Words
 
 
 def scope_of(
@@ -76,9 +76,9 @@ class _Builder:
         self._end_ns = ended_ns + self._to_wall
 
     def spans(self) -> list[Span]:
-        trace, to_wall = self._trace, self._to_wall
+        root_id, to_wall = self._trace.root_id, self._to_wall
         spans = [self._root()]
-        began_ns = trace.wall_ns
+        began_ns = self._trace.wall_ns
         attempt = 0
         for place, (mark, let_go_ns, detail) in enumerate(self._marks):
             end_ns = let_go_ns + to_wall
@@ -87,7 +87,11 @@ class _Builder:
                 stay = began_ns, end_ns
                 spans += self._request(place, stay, detail=detail, attempt=attempt)
             else:
-                spans.append(self._stay(place, (began_ns, end_ns), detail=detail))
+                stage = stage_of(mark)
+                span_id = self._trace.span_id(place)
+                span = Span(stage.name, SpanKind.INTERNAL, span_id, root_id, began_ns, end_ns)
+                self._describe(span, stage, detail)
+                spans.append(span)
             began_ns = end_ns
         if self._outcome.ending is Ending.DEAD_LETTERED:
             spans.append(self._dead_letter(began_ns))
@@ -95,27 +99,21 @@ class _Builder:
             spans.append(self._child("settle", len(self._marks), (began_ns, self._end_ns)))
         return spans
 
-    def _child(
-        self, name: str, place: int, stay: Stay, attributes: Words | list[Attribute] = ()
-    ) -> Span:
-        root_id = self._trace.root_id
-        span_id = self._trace.span_id(place)
-        began_ns, end_ns = stay
-        return Span(name, SpanKind.INTERNAL, span_id, root_id, began_ns, end_ns, attributes)
+    def _child(self, name: str, place: int, stay: Stay) -> Span:
+        trace = self._trace
+        return Span(name, SpanKind.INTERNAL, trace.span_id(place), trace.root_id, *stay)
 
-    def _stay(self, place: int, stay: Stay, *, detail: object) -> Span:
-        mark = self._marks[place][0]
-        stage = stage_of(mark)
-        if mark == "receive":
-            size: list[Attribute] = [("zenstreams.payload.size", self._trace.payload_bytes)]
-            return self._child(mark, place, stay, size)
-        attributes = stage.passed if detail is None else attributes_of(stage, detail)
-        if mark == "buffer":
-            attributes = [*self._scope.buffer, *attributes] if attributes else self._scope.buffer
-        span = self._child(stage.name, place, stay, attributes)
-        if isinstance(detail, Outcome):
-            _fail(span, detail)
-        return span
+    def _describe(self, span: Span, stage: Stage, detail: object) -> None:
+        if detail is None:
+            span.words = stage.passed
+        else:
+            span.words, span.own = words_of(stage, detail)
+            if isinstance(detail, Outcome):
+                _fail(span, detail)
+        if stage is RECEIVE:
+            span.own = (("zenstreams.payload.size", self._trace.payload_bytes),)
+        elif stage is BUFFER:
+            span.words = self._scope.buffer + span.words
 
     def _request(self, place: int, stay: Stay, *, detail: Attempt, attempt: int) -> list[Span]:
         stage = stage_of(self._marks[place][0])
@@ -124,21 +122,16 @@ class _Builder:
         sent_ns = min(began_ns + waited_ns, end_ns)
         span = self._child(stage.name, place, (sent_ns, end_ns))
         span.kind = SpanKind.CLIENT
-        audit_id = f"{self._trace.trace_id:032x}-{span.span_id:016x}"
-        attributes: list[Attribute] = [
-            ("http.request.method", detail.method),
-            *self._scope.request,
-            ("k8s.audit_id", audit_id),
-        ]
-        if detail.status != NO_ANSWER:
-            attributes.append(("http.response.status_code", detail.status))
-        if stage.name == "write Observation":
-            attributes.append(("zenstreams.sink.attempt", attempt))
-        span.attributes = attributes
+        span.own = (("k8s.audit_id", f"{self._trace.trace_id:032x}-{span.span_id:016x}"),)
+        span.words = (("http.request.method", detail.method), *self._scope.request)
         if detail.status == NO_ANSWER:
             span.error_type = "unanswered"
-        elif detail.status >= _FIRST_HTTP_ERROR:
-            span.error_type = str(detail.status)
+        else:
+            span.words += (("http.response.status_code", detail.status),)
+            if detail.status >= _FIRST_HTTP_ERROR:
+                span.error_type = str(detail.status)
+        if stage is WRITE:
+            span.words += (("zenstreams.sink.attempt", attempt),)
         if sent_ns == began_ns:
             return [span]
         return [self._child("client limit", WAIT | place, (began_ns, sent_ns)), span]
@@ -146,14 +139,19 @@ class _Builder:
     def _dead_letter(self, began_ns: int) -> Span:
         span = self._child("dead letter", len(self._marks), (began_ns, self._end_ns))
         span.kind = SpanKind.PRODUCER
-        span.attributes = [
+        span.words = (
             ("zenstreams.dlq.name", "memory"),
             ("zenstreams.dlq.reason", clean(self._outcome.reason)),
-        ]
+        )
         return span
 
     def _root(self) -> Span:
-        trace, scope = self._trace, self._scope
+        trace, scope, outcome = self._trace, self._scope, self._outcome
+        words = scope.root + _kind(trace) + _outcome(outcome)
+        if trace.attempts:
+            words += (("zenstreams.sink.attempts", trace.attempts),)
+        if trace.absorbed_count:
+            words += (("zenstreams.coalesced.count", trace.absorbed_count),)
         span = Span(
             scope.root_name,
             SpanKind.CONSUMER,
@@ -161,16 +159,11 @@ class _Builder:
             0,
             trace.wall_ns,
             self._end_ns,
-            links=_links(trace, self._outcome),
+            words,
+            _subject(trace) + _observation(trace, outcome),
+            links=_links(trace, outcome),
         )
-        _fail(span, self._outcome)
-        attributes: list[Attribute] = [*scope.root, *_subject(trace), *_outcome(self._outcome)]
-        attributes += _observation(trace, self._outcome)
-        if trace.attempts:
-            attributes.append(("zenstreams.sink.attempts", trace.attempts))
-        if trace.absorbed_count:
-            attributes.append(("zenstreams.coalesced.count", trace.absorbed_count))
-        span.attributes = attributes
+        _fail(span, outcome)
         return span
 
 
@@ -180,28 +173,33 @@ def _fail(span: Span, outcome: Outcome) -> None:
         span.message = clean(outcome.detail)
 
 
-def _subject(trace: Trace) -> list[Attribute]:
+def _kind(trace: Trace) -> Words:
     kind = trace.kind
-    said: list[Attribute] = [
+    return (
         ("zenstreams.event.type", trace.change.value),
         ("zenstreams.object.gvr", f"{kind.api_version}/{kind.resource}"),
-        ("zenstreams.object.name", clean(trace.name)),
-    ]
-    if trace.namespace:
-        said.append(("zenstreams.object.namespace", clean(trace.namespace)))
-    if trace.uid:
-        said.append(("zenstreams.object.uid", clean(trace.uid)))
-    if trace.version:
-        said.append(("zenstreams.object.resource_version", clean(trace.version)))
-    return said
+    )
 
 
-def _outcome(outcome: Outcome) -> list[Attribute]:
-    said: list[Attribute] = [("zenstreams.outcome", outcome.ending.value)]
+def _subject(trace: Trace) -> list[Attribute]:
+    values = (
+        ("zenstreams.object.namespace", trace.namespace),
+        ("zenstreams.object.name", trace.name),
+        ("zenstreams.object.uid", trace.uid),
+        ("zenstreams.object.resource_version", trace.version),
+    )
+    return [(key, clean(value)) for key, value in values if value]
+
+
+def _outcome(outcome: Outcome) -> Words:
+    said: Words = (("zenstreams.outcome", outcome.ending.value),)
+    if outcome.operation:
+        said += (("zenstreams.observation.operation", outcome.operation),)
     if outcome.reason:
-        said.append(("zenstreams.outcome.reason", clean(outcome.reason)))
+        reason = clean(outcome.reason)
+        said += (("zenstreams.outcome.reason", reason),)
         if outcome.ending is Ending.FILTERED:
-            said.append(("zenstreams.filter.rule", clean(outcome.reason)))
+            said += (("zenstreams.filter.rule", reason),)
     return said
 
 
@@ -212,7 +210,6 @@ def _observation(trace: Trace, outcome: Outcome) -> list[Attribute]:
         ("zenstreams.observation.namespace", namespace),
         ("zenstreams.observation.name", outcome.observation or name),
         ("zenstreams.observation.uid", outcome.observation_uid or uid),
-        ("zenstreams.observation.operation", outcome.operation),
     )
     return [pair for pair in values if pair[1]]
 

@@ -15,8 +15,8 @@ VALUE_BYTES = 256
 
 Value = str | bool | int | float
 Attribute = tuple[str, Value]
-Words = tuple[tuple[str, str], ...]
-"""Attributes that many spans have: texts alone, so that equal ones say the same."""
+Words = tuple[tuple[str, str | int], ...]
+"""Attributes that many spans have: texts and whole numbers, so that equal ones say the same."""
 
 
 class SpanKind(IntEnum):
@@ -35,7 +35,7 @@ class Span(msgspec.Struct):
     """One stay of an event: wall-clock nanoseconds, and what was decided.
 
     Its status is an error if ``error_type`` says which; ``parent_id`` is 0 for a root, the parent of all others, and
-    only roots have links. Its attributes are ``Words`` where many spans say the same.
+    only roots have links. What many spans say the same is in ``words``, what this one alone says in ``own``.
     """
 
     name: str
@@ -44,10 +44,16 @@ class Span(msgspec.Struct):
     parent_id: SpanId
     start_ns: int
     end_ns: int
-    attributes: Words | list[Attribute] = ()
+    words: Words = ()
+    own: Sequence[Attribute] = ()
     error_type: str = ""
     message: str = ""
     links: Sequence[Context] = ()
+
+    @property
+    def attributes(self) -> list[Attribute]:
+        """All it says, but for its error."""
+        return [*self.words, *self.own]
 
     @property
     def is_root(self) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 from operators.outcome import FAULTS, Outcome
@@ -28,8 +29,13 @@ class Stage:
     seconds: str = ""
 
 
+RECEIVE = Stage("receive")
+BUFFER = Stage("buffer", reason="zenstreams.buffer.reason")
+WRITE = Stage("write Observation", SpanKind.CLIENT)
+
 STAGES: Mapping[str, Stage] = {
-    "buffer": Stage("buffer", reason="zenstreams.buffer.reason"),
+    "receive": RECEIVE,
+    "buffer": BUFFER,
     "throttle": Stage("throttle", seconds="zenstreams.throttle.wait_s"),
     "filter": Stage(
         "filter",
@@ -44,7 +50,7 @@ STAGES: Mapping[str, Stage] = {
         reason="zenstreams.dedup.reason",
     ),
     "read": Stage("read Observation", SpanKind.CLIENT),
-    "write": Stage("write Observation", SpanKind.CLIENT),
+    "write": WRITE,
     "retry wait": Stage("retry wait", seconds="zenstreams.retry.wait_s"),
 }
 """The stages that have something to say; any other is a span of its own name without attributes."""
@@ -72,27 +78,32 @@ ALLOWED: Mapping[str, str] = {
 
 def stage_of(mark: str) -> Stage:
     """The look of a stage's spans."""
-    return STAGES.get(mark) or Stage(mark)
+    return STAGES.get(mark) or _plain(mark)
 
 
-def attributes_of(stage: Stage, detail: object) -> Words | list[Attribute]:
+@lru_cache(maxsize=64)
+def _plain(mark: str) -> Stage:
+    return Stage(mark)
+
+
+def words_of(stage: Stage, detail: object) -> tuple[Words, Sequence[Attribute]]:
     """What a mark says: nothing, an outcome, a number of seconds, or attributes in its own words."""
     if detail is None:
-        return stage.passed
+        return stage.passed, ()
     if isinstance(detail, dict):
-        return list(_in_own_words(cast("Mapping[str, Value]", detail)))
+        return (), list(_in_own_words(cast("Mapping[str, Value]", detail)))
     if isinstance(detail, Outcome):
-        return _ended(stage, detail)
+        return _ended(stage, detail), ()
     if isinstance(detail, int | float) and stage.seconds:
-        return [(stage.seconds, float(detail))]
-    return ()
+        return (), [(stage.seconds, float(detail))]
+    return (), ()
 
 
-def _ended(stage: Stage, outcome: Outcome) -> Words | list[Attribute]:
+def _ended(stage: Stage, outcome: Outcome) -> Words:
     if outcome.ending in FAULTS:
         return ()  # the outcome says it, and no verdict of the stage's does
     if stage.reason and outcome.reason:
-        return [*stage.ended, (stage.reason, clean(outcome.reason))]
+        return (*stage.ended, (stage.reason, clean(outcome.reason)))
     return stage.ended
 
 

@@ -54,6 +54,7 @@ class Tracing:
         self.suppressed: Counter[str] = Counter()
         """How many traces the budget kept back, by class."""
         self.spans_built = 0
+        """How many spans were made to be sent; where nothing is sent, those that somebody asked for."""
 
     def source(self, scope: Scope, sampling: Sampling) -> SourceTracer:
         """A tracer for one source. A source that wants fewer spans than the process has a budget of its own too."""
@@ -116,7 +117,8 @@ class SourceTracer:
         if trace is None:
             return []
         spans = spans_of(ticket, trace, scope=self._scope, ended_ns=trace.ended_ns)
-        self._tracing.spans_built += len(spans)
+        if self._tracing.export is None:
+            self._tracing.spans_built += len(spans)
         return spans
 
     def _let_go(self, ticket: Ticket, trace: Trace) -> None:
@@ -134,6 +136,7 @@ class SourceTracer:
         spans = self.spans(ticket)
         if trace.promised:
             self._keeping.redeem(len(spans))
+        self._tracing.spans_built += len(spans)
         export.offer(SpanTree(trace.trace_id, spans, tracestate))
 
     def _class(self, ticket: Ticket, trace: Trace) -> str:

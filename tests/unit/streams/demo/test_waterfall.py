@@ -9,9 +9,7 @@ CREATED = Outcome(Ending.STORED, operation="created")
 
 
 def span(name: str, stay: tuple[int, int], *attributes: Attribute, error_type: str = "") -> Span:
-    return Span(
-        name, SpanKind.INTERNAL, 1, 0, *stay, attributes=[*attributes], error_type=error_type
-    )
+    return Span(name, SpanKind.INTERNAL, 1, 0, *stay, own=attributes, error_type=error_type)
 
 
 def test_every_span_but_the_root_is_a_bar_and_says_what_was_decided() -> None:

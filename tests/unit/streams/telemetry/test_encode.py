@@ -11,9 +11,8 @@ IDS = st.integers(1, (1 << 64) - 1)
 TRACE_IDS = st.integers(1, (1 << 128) - 1)
 NANOSECONDS = st.integers(0, (1 << 63) - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
-VALUES = st.one_of(
-    TEXTS, st.booleans(), st.integers(-(1 << 63), (1 << 63) - 1), st.floats(allow_nan=False)
-)
+INTEGERS = st.integers(-(1 << 63), (1 << 63) - 1)
+VALUES = st.one_of(TEXTS, st.booleans(), INTEGERS, st.floats(allow_nan=False))
 
 
 @st.composite
@@ -27,7 +26,7 @@ def trees(draw: st.DrawFn) -> SpanTree:
 
 def _span(draw: st.DrawFn, span_id: int, *, parent_id: int) -> Span:
     keys = draw(st.lists(st.text("abc._", min_size=1, max_size=20), unique=True, max_size=6))
-    is_many = draw(st.booleans())
+    half = len(keys) // 2
     return Span(
         draw(TEXTS),
         draw(st.sampled_from(SpanKind)),
@@ -35,9 +34,8 @@ def _span(draw: st.DrawFn, span_id: int, *, parent_id: int) -> Span:
         parent_id,
         draw(NANOSECONDS),
         draw(NANOSECONDS),
-        tuple((key, draw(TEXTS)) for key in keys)
-        if is_many
-        else [(key, draw(VALUES)) for key in keys],
+        tuple((key, draw(st.one_of(TEXTS, INTEGERS))) for key in keys[:half]),
+        [(key, draw(VALUES)) for key in keys[half:]],
         draw(st.sampled_from(["", "503"])),
         draw(TEXTS),
         draw(st.lists(st.tuples(TRACE_IDS, IDS), max_size=3)),
