@@ -57,8 +57,9 @@ class Rereader:
         """Work until cancelled; nothing is read while no watch is open."""
         while True:
             self._woken.clear()
-            if not self._is_due():
-                await self._sleep()
+            now_ns = self._clock()
+            if not self._is_due(now_ns):
+                await self._sleep(now_ns)
                 continue
             try:
                 await self._round()
@@ -68,8 +69,7 @@ class Rereader:
                 self._back_off(0.0)
             await asyncio.sleep(0)
 
-    def _is_due(self) -> bool:
-        now_ns = self._clock()
+    def _is_due(self, now_ns: int) -> bool:
         for subscription in self._feed.subscriptions:
             subscription.marks.release(now_ns)
         if not self._feed.reflector.is_watching or now_ns < self._rest_until_ns:
@@ -192,13 +192,16 @@ class Rereader:
         asked_ns = int(retry_after_seconds * NANOSECONDS_PER_SECOND)
         self._rest_until_ns = now_ns + max(self._backoff.next_ns(now_ns), asked_ns)
 
-    async def _sleep(self) -> None:
-        """Sleep until something may be due: a moment, a wake-up, or room where there was none."""
+    async def _sleep(self, now_ns: int) -> None:
+        """Sleep until something may be due: a moment, a wake-up, or room where there was none.
+
+        ``now_ns`` is when nothing was: a moment that came since then must not be passed over.
+        """
         full = [one for one in self._feed.subscriptions if one.room.is_full and self._wants(one)]
         waits = [asyncio.ensure_future(self._woken.wait())]
-        if self._rest_until_ns <= self._clock():
+        if self._rest_until_ns <= now_ns:
             waits += [asyncio.ensure_future(one.room.free()) for one in full]
-        seconds = (self._next_ns() - self._clock()) / NANOSECONDS_PER_SECOND
+        seconds = (self._next_ns(now_ns) - self._clock()) / NANOSECONDS_PER_SECOND
         try:
             await asyncio.wait(
                 waits, timeout=max(seconds, 0.0), return_when=asyncio.FIRST_COMPLETED
@@ -207,8 +210,7 @@ class Rereader:
             for wait in waits:
                 wait.cancel()
 
-    def _next_ns(self) -> int:
-        now_ns = self._clock()
+    def _next_ns(self, now_ns: int) -> int:
         moments = [now_ns + LONGEST_SLEEP_NS]
         if now_ns < self._rest_until_ns:
             moments.append(self._rest_until_ns)

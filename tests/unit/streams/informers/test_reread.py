@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import count
 
 import pytest
 
@@ -10,10 +11,13 @@ from operators.clock import NANOSECONDS_PER_SECOND
 from operators.event import Change, Departure
 from operators.outcome import Hold
 from streams.cluster.errors import TooLargeAnswerError, UnreachableError
+from streams.informers.collection import Collection
 from streams.informers.departures import ASKED_AT_ONCE
+from streams.informers.feed import Feed
 from streams.informers.notice import Watched
+from streams.informers.reread import Rereader
 from tests.kit.model_api import ModelApi
-from tests.kit.model_client import Asked, Reply, refusal
+from tests.kit.model_client import Asked, ModelClient, Reply, refusal
 from tests.unit.streams.informers.world import SELECTED, Subscriber, World, play
 
 
@@ -751,3 +755,31 @@ def test_nothing_is_read_again_while_no_watch_is_open() -> None:
         assert isinstance(world.api, ModelApi)
 
     play(scene)
+
+
+def test_a_rest_that_ends_while_it_looks_is_not_slept_through() -> None:
+    """Timers of a loop are early by up to a millisecond, so the rest may end between two looks at the clock."""
+    looked: list[int] = []
+    moments = count(0, 10)
+
+    class Looking(Rereader):
+        def rest_until(self, moment_ns: int) -> None:
+            self._rest_until_ns = moment_ns
+
+        def _is_due(self, now_ns: int) -> bool:
+            looked.append(now_ns)
+            return super()._is_due(now_ns)
+
+    async def scene() -> None:
+        feed = Feed(Watched("", "v1", "configmaps"), random=lambda: 0.0)
+        collection = Collection(feed.watched, ModelClient(ModelApi()))
+        feed.reflector.is_watching = True
+        rereader = Looking(feed, collection, clock=lambda: next(moments), random=lambda: 0.0)
+        rereader.rest_until(5)
+        running = asyncio.create_task(rereader.run())
+        await asyncio.wait((running,), timeout=0.1)
+        running.cancel()
+
+    asyncio.run(scene())
+    assert len(looked) > 1
+    assert looked[0] < 5 < looked[1]
