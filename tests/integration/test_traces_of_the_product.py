@@ -190,12 +190,22 @@ class Done:
     observations: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
 
 
+def receive(product: Product, count: int) -> None:
+    """Wait until it has received so many events."""
+    wait_until(
+        lambda: product.total("zenstreams_events_received_total") == count,
+        seconds=60,
+        what=f"{count} events to be received",
+    )
+
+
 @pytest.fixture(scope="module")
 def mixed(place: Place) -> Done:
     """10,000 events, every trace kept."""
     place.make("unwanted", UNWANTED_OBJECTS)
     place.make("wanted", WANTED_OBJECTS)
     with place.product(config_maps("mixed", None)) as product:
+        receive(product, UNWANTED_OBJECTS + WANTED_OBJECTS)
         product.quiet()
         of_wanted = iter(range(WANTED_OBJECTS))
         changes: list[tuple[str, str, Any]] = [
@@ -215,11 +225,7 @@ def mixed(place: Place) -> Done:
             *(("DELETE", f"unwanted/configmaps/c{it}", None) for it in range(DEPARTED)),
         ]
         place.change(changes)
-        wait_until(
-            lambda: product.total("zenstreams_events_received_total") == EVENTS,
-            seconds=60,
-            what=f"{EVENTS} events to be received",
-        )
+        receive(product, EVENTS)
         product.quiet()
         outcomes = product.outcomes("mixed")
         product.assert_balanced("mixed")
