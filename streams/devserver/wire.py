@@ -16,6 +16,7 @@ from streams.devserver.api import Api, Request, not_there
 from streams.devserver.bodies import MAXIMUM_BYTES
 from streams.devserver.faults import Cut, Faults
 from streams.devserver.replies import Reply, Stream
+from streams.listening import stop_serving
 
 if TYPE_CHECKING:
     import asyncio
@@ -48,7 +49,7 @@ class Wire:
     async def close(self) -> None:
         """Listen no more, and cut what is still open."""
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_serving(self._runner)
             self._runner = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:

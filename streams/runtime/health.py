@@ -12,6 +12,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from operators.redact import redacted_text
+from streams.listening import stop_serving
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -94,14 +95,14 @@ class Health:
         try:
             await web.TCPSite(self._runner, self._host, self.port).start()
         except OSError as error:
-            await self._runner.cleanup()
+            await stop_serving(self._runner)
             place = f"[{self._host}]" if ":" in self._host else self._host
             raise ListenError(f"--listen {place}:{self.port}: {_cause(error)}") from None
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Stop listening; the answers under way have a second."""
-        await self._runner.cleanup()
+        await stop_serving(self._runner)
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

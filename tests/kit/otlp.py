@@ -18,6 +18,8 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
+from streams.listening import stop_serving
+
 Value = str | bool | int | float
 
 
@@ -133,7 +135,7 @@ class LoopbackCollector:
 
     async def stop(self) -> None:
         """Be there no more."""
-        await self._runner.cleanup()
+        await stop_serving(self._runner)
 
     @property
     def endpoint(self) -> str:

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from streams.cluster.limits import Bucket
 from streams.cluster.session import Session
+from streams.listening import stop_serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -37,7 +38,7 @@ async def serving(
     try:
         yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     finally:
-        await runner.cleanup()
+        await stop_serving(runner)
 
 
 def session(
