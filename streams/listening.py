@@ -1,4 +1,4 @@
-"""The end of an HTTP server: nothing that was accepted stays open."""
+"""An HTTP server's socket: nothing that was accepted stays open at the end."""
 
 from __future__ import annotations
 
@@ -6,20 +6,46 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
+
     from aiohttp import web
 
-_TURNS = 3
-"""So often the loop turns until a connection that was just accepted is the server's (asyncio.selector_events)."""
+_TURNS = 2
+"""So often the loop turns until what was just accepted is a connection that the server knows of."""
 
 
-async def stop_serving(runner: web.BaseRunner) -> None:
-    """Listen no more, and close every connection; answers under way have the runner's ``shutdown_timeout``.
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Close a server so that its protocols know of all that was accepted.
 
-    aiohttp closes what is connected when it looks: a connection accepted in that very moment would live on.
+    A connection accepted just before ``close`` would belong to nobody, and stay open: asyncio gives up on it without
+    a word (``BaseSelectorEventLoop._accept_connection2``). So accepting ends first.
     """
-    server = runner.server
-    await runner.cleanup()
+    loop = asyncio.get_running_loop()
+    for socket in server.sockets:
+        loop.remove_reader(socket.fileno())
     for _ in range(_TURNS):
         await asyncio.sleep(0)
-    if server is not None:
-        await server.shutdown(0)
+    server.close()
+
+
+class Listener:
+    """Lets a runner's server listen, until it is stopped."""
+
+    def __init__(self, runner: web.BaseRunner) -> None:
+        self._runner = runner
+        self._server: asyncio.Server | None = None
+
+    async def start(self, host: str, port: int, *, tls: ssl.SSLContext | None = None) -> int:
+        """Listen; returns the port. Raises OSError where that cannot be."""
+        await self._runner.setup()
+        loop, protocols = asyncio.get_running_loop(), self._runner.server
+        if protocols is None:
+            raise AssertionError("a runner that is set up has a server")
+        self._server = await loop.create_server(protocols, host, port, ssl=tls)
+        return self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Listen no more; answers under way have the runner's ``shutdown_timeout``."""
+        if self._server is not None:
+            await stop_accepting(self._server)
+        await self._runner.cleanup()

@@ -16,7 +16,7 @@ from streams.devserver.api import Api, Request, not_there
 from streams.devserver.bodies import MAXIMUM_BYTES
 from streams.devserver.faults import Cut, Faults
 from streams.devserver.replies import Reply, Stream
-from streams.listening import stop_serving
+from streams.listening import Listener
 
 if TYPE_CHECKING:
     import asyncio
@@ -33,24 +33,21 @@ class Wire:
         self._api = api
         self._faults = faults
         self._audit_id = audit_id
-        self._runner: web.ServerRunner | None = None
+        self._listener: Listener | None = None
 
     async def listen(self, host: str, port: int, *, tls: ssl.SSLContext) -> int:
         """Listen; returns the port. Raises OSError where that cannot be."""
         server = web.Server(
             self._handle, request_factory=_request, handler_cancellation=True, access_log=None
         )
-        runner = web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS)
-        await runner.setup()
-        self._runner = runner
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        return cast("int", runner.addresses[0][1])
+        self._listener = Listener(web.ServerRunner(server, shutdown_timeout=SHUTDOWN_SECONDS))
+        return await self._listener.start(host, port, tls=tls)
 
     async def close(self) -> None:
         """Listen no more, and cut what is still open."""
-        if self._runner is not None:
-            await stop_serving(self._runner)
-            self._runner = None
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         asked = Request(request.method, request.raw_path, request.headers)

@@ -12,7 +12,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from operators.redact import redacted_text
-from streams.listening import stop_serving
+from streams.listening import Listener
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -79,30 +79,30 @@ class Health:
         for path in ("/readyz", "/ready"):
             application.router.add_get(path, _probe("readyz", ready))
         application.router.add_get("/metrics", self._metrics)
-        self._runner = web.AppRunner(
-            application,
-            access_log=None,
-            keepalive_timeout=idle_seconds,
-            shutdown_timeout=1.0,
-            lingering_time=1.0,
-            max_line_size=LINE_BYTES,
-            max_field_size=LINE_BYTES,
+        self._listener = Listener(
+            web.AppRunner(
+                application,
+                access_log=None,
+                keepalive_timeout=idle_seconds,
+                shutdown_timeout=1.0,
+                lingering_time=1.0,
+                max_line_size=LINE_BYTES,
+                max_field_size=LINE_BYTES,
+            )
         )
 
     async def start(self) -> None:
         """Listen. Raises ``ListenError`` where the address is in use or not ours."""
-        await self._runner.setup()
         try:
-            await web.TCPSite(self._runner, self._host, self.port).start()
+            self.port = await self._listener.start(self._host, self.port)
         except OSError as error:
-            await stop_serving(self._runner)
+            await self._listener.stop()
             place = f"[{self._host}]" if ":" in self._host else self._host
             raise ListenError(f"--listen {place}:{self.port}: {_cause(error)}") from None
-        self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
         """Stop listening; the answers under way have a second."""
-        await stop_serving(self._runner)
+        await self._listener.stop()
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))

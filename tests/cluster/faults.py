@@ -16,6 +16,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
+from streams.listening import stop_accepting
 from tests.cluster.keys import self_signed, write_kubeconfig
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import free_ports, wait_until
@@ -161,7 +162,7 @@ class FaultProxy:
 
     def refuse(self) -> None:
         """Refuse new connections and reset those that are open, as when the server has died."""
-        self._loop.call(self._hang_up)
+        self._loop.run(self._hang_up())
 
     def accept(self) -> None:
         """Accept connections again, on the same port."""
@@ -214,14 +215,14 @@ class FaultProxy:
             self._server, "127.0.0.1", self._port, ssl=self._tls
         )
 
-    def _hang_up(self) -> None:
-        self._listener.close()
+    async def _hang_up(self) -> None:
+        await stop_accepting(self._listener)
         for connection in self._server.connections:
             if connection.transport is not None:
                 connection.transport.abort()
 
     async def _close(self) -> None:
-        self._hang_up()
+        await self._hang_up()
         await self._server.shutdown(timeout=1)
         await self._session.close()
 

@@ -18,7 +18,7 @@ from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Message
 
-from streams.listening import stop_serving
+from streams.listening import Listener
 
 Value = str | bool | int | float
 
@@ -121,12 +121,10 @@ class LoopbackCollector:
         self._changed = asyncio.Event()
         application = web.Application(client_max_size=64 * 1024 * 1024)
         application.router.add_post("/v1/traces", self._take)
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+        self._listener = Listener(web.AppRunner(application, access_log=None, shutdown_timeout=0.1))
 
     async def __aenter__(self) -> Self:
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port).start()
-        self.port = self._runner.addresses[0][1]
+        self.port = await self._listener.start("127.0.0.1", self.port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -135,7 +133,7 @@ class LoopbackCollector:
 
     async def stop(self) -> None:
         """Be there no more."""
-        await stop_serving(self._runner)
+        await self._listener.stop()
 
     @property
     def endpoint(self) -> str:

@@ -8,7 +8,7 @@ import socket
 import pytest
 from aiohttp import web
 
-from streams.listening import stop_serving
+from streams.listening import Listener
 
 TURNS = 8
 
@@ -16,14 +16,13 @@ TURNS = 8
 @pytest.mark.parametrize("turns", range(TURNS))
 def test_whoever_came_in_meanwhile_is_hung_up_on(turns: int) -> None:
     async def come_and_go() -> bytes:
-        runner = web.ServerRunner(web.Server(unasked), shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        with socket.create_connection(runner.addresses[0][:2]) as client:
-            client.setblocking(False)
+        listener = Listener(web.ServerRunner(web.Server(unasked), shutdown_timeout=0.1))
+        port = await listener.start("127.0.0.1", 0)
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)  # noqa: FBT003  the standard library's
             for _ in range(turns):
                 await asyncio.sleep(0)
-            await stop_serving(runner)
+            await listener.stop()
             try:
                 async with asyncio.timeout(5):
                     return await asyncio.get_running_loop().sock_recv(client, 1)

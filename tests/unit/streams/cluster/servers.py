@@ -15,7 +15,7 @@ from aiohttp import web
 
 from streams.cluster.limits import Bucket
 from streams.cluster.session import Session
-from streams.listening import stop_serving
+from streams.listening import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -31,14 +31,12 @@ async def serving(
     handler: Handler, *, tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncGenerator[str]:
     """Serve on a free port of 127.0.0.1, and give the address."""
-    runner = web.ServerRunner(web.Server(handler), shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
-    await site.start()
+    listener = Listener(web.ServerRunner(web.Server(handler), shutdown_timeout=0.1))
+    port = await listener.start("127.0.0.1", port, tls=tls)
     try:
-        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{port}"
     finally:
-        await stop_serving(runner)
+        await listener.stop()
 
 
 def session(
