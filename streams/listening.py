@@ -45,7 +45,15 @@ class Listener:
         return self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listen no more; answers under way have the runner's ``shutdown_timeout``."""
+        """Listen no more; answers under way have the runner's ``shutdown_timeout``.
+
+        Over TLS a connection that is closed waits for its peer to say so, too: those are not waited for.
+        """
         if self._server is not None:
             await stop_accepting(self._server)
+        protocols = self._runner.server
+        connections = [one.transport for one in protocols.connections] if protocols else []
         await self._runner.cleanup()
+        for connection in connections:
+            if connection is not None:
+                connection.abort()
