@@ -157,8 +157,9 @@ def config_maps(name: str, namespace: str | None, **tracing: Any) -> dict[str, A
     return document
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+@contextmanager
+def somewhere(folder: Path) -> Generator[Place]:
+    """A place where nothing happened yet."""
     noted = Noted()
     with LoopThread("embedded-apiserver-and-collector") as loop:
         server, collector = DevServer(), LoopbackCollector()
@@ -168,13 +169,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         try:
             for crd in manifests():
                 loop.call(lambda crd=crd: server.create(crd))
-            for name in ("wanted", "unwanted", "blocked"):
+            for name in ("wanted", "unwanted"):
                 namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
                 loop.call(lambda namespace=namespace: server.create(namespace))
-            yield Place(loop, server, noted, collector, tmp_path_factory.mktemp("traced"))
+            yield Place(loop, server, noted, collector, folder)
         finally:
             loop.run(collector.__aexit__(None, None, None))
             loop.run(server.__aexit__(None, None, None))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    with somewhere(tmp_path_factory.mktemp("traced")) as found:
+        yield found
 
 
 @dataclass
@@ -345,16 +352,19 @@ def test_t15_and_t18_at_one_in_a_hundred_and_with_a_collector_that_hangs(
         say("T18 end to end", exit_code=code, seconds=round(took, 1), grace_s=5, flush_s=3)
 
 
-def test_what_a_signal_interrupts_is_told_before_the_end(place: Place) -> None:
-    place.make("blocked", 30)
-    place.collector.requests.clear()
+def test_what_a_signal_interrupts_is_told_before_the_end(tmp_path: Path) -> None:
+    with somewhere(tmp_path) as place:
+        interrupt(place)
+
+
+def interrupt(place: Place) -> None:
+    place.make("wanted", 30)
     refused = place.noted.add(
         Fault(What.REFUSE, method="PATCH", path="*/observations/*", times=1_000_000, code=503)
     )
-    with place.product(config_maps("stopped", "blocked"), "--grace", "1") as product:
+    with place.product(config_maps("stopped", "wanted"), "--grace", "1") as product:
         wait_until(lambda: refused.met >= 30, seconds=30, what="every write to be refused once")
         code = product.stop()
-    place.noted.clear()
     traces = place.collector.traces
     assert Counter(it.outcome for it in traces.values()) == {"interrupted": 30}
     assert faults(traces.values()) == []
