@@ -64,6 +64,8 @@ class Memory:
 
     def verdict(self, observation: Observation) -> Outcome | None:
         """How the event ends here, or ``None`` if it has something new to say."""
+        if observation.event is not None:
+            raise AssertionError("an Observation is described before it is compared")
         known = self._index.get(observation.name)
         if observation.gone is not None:
             return NOTHING_TO_RESOLVE if known is None or known.resolved else None

@@ -42,6 +42,16 @@ class UndecodableError(ValueError):
     """The bytes of an event are not a JSON object."""
 
 
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """The few fields of an object that classify it, whatever its kind; ``None`` and empty where it has none."""
+
+    severity: object = None
+    priority: object = None
+    rule: object = None
+    results: msgspec.Raw = msgspec.Raw()
+    """A policy report's, not yet decoded."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A kind of object as the API server's discovery names it."""
@@ -89,6 +99,16 @@ class RawEvent:
         """What the event takes of the room while it is in the pipeline."""
         return len(self.raw) + RECORD_BYTES
 
+    def head(self) -> Head:
+        """Decode what classifies the object, and pass over the rest; several times faster than the body.
+
+        Raises ``UndecodableError`` where the bytes are no JSON object; texts passed over are not looked into.
+        """
+        try:
+            return _head.decode(self.raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise UndecodableError(str(error)) from None
+
     def body(self) -> Body:
         """Decode the object anew; the caller owns the result.
 
@@ -105,3 +125,6 @@ class RawEvent:
         body["apiVersion"] = self.kind.api_version
         body["kind"] = self.kind.kind
         return body
+
+
+_head = msgspec.json.Decoder(Head)

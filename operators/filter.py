@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
+import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
@@ -90,8 +91,7 @@ def keep(spec: Filter, index: Index) -> Operator[Delivery[Observation], Delivery
             return observation
         if not observation.is_state or not index.is_open(observation.name):
             return rejected
-        observation.gone, observation.unwanted_by = Departure.UNWANTED, rejected.reason
-        observation.details = None
+        observation.depart(Departure.UNWANTED, unwanted_by=rejected.reason)
         return observation
 
     return stage("filter", decide, note=_note)
@@ -164,11 +164,15 @@ def _exclude_rules(names: Names) -> Rule:
 
 def rules_of(observation: Observation) -> list[str]:
     """The rules an object names: its own ``rule``, else those of a policy report's ``results``."""
-    details = observation.details or {}
-    own = details.get("rule")
-    if isinstance(own, str):
-        return [own]
-    results = details.get("results")
+    head = observation.head
+    if head is None:
+        return []
+    if isinstance(head.rule, str):
+        return [head.rule]
+    try:
+        results: object = msgspec.json.decode(head.results)
+    except (msgspec.DecodeError, RecursionError):  # none, or none that can be read
+        return []
     entries = cast("list[object]", results) if isinstance(results, list) else []
     named = (cast("dict[str, Any]", each).get("rule") for each in entries if isinstance(each, dict))
     return [rule for rule in named if isinstance(rule, str)]

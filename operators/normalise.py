@@ -1,4 +1,8 @@
-"""Normalise: a raw event becomes an Observation, in zen-watcher's words and with a name that lasts."""
+"""Normalise: a raw event becomes an Observation, in zen-watcher's words and with a name that lasts.
+
+In two steps, with the filter between them: what classifies an object is read out of its bytes; its body is decoded,
+masked and digested only if somebody wants it.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +11,14 @@ from typing import Any, cast
 from pydantic import BaseModel, ConfigDict
 
 from operators.delivery import Delivery, Operator
-from operators.event import Body, Change, RawEvent, UndecodableError
+from operators.event import Body, Change, Head, RawEvent, UndecodableError
 from operators.fingerprint import LAST_APPLIED, fingerprint
 from operators.identity import observation_name
 from operators.kubernetes_event import is_kubernetes_event, observe_kubernetes_event
 from operators.observation import Observation, Occurrence, Subject
 from operators.occurrence import occurred, of_object
 from operators.outcome import Ending, Outcome
-from operators.redact import redact
+from operators.redact import may_hold_secrets, redact
 from operators.severity import (
     DEFAULT_CATEGORY,
     DEFAULT_EVENT_TYPE,
@@ -60,7 +64,7 @@ def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, 
 
 
 def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observation]]:
-    """Turn each raw event into an Observation; what cannot be decoded ends ``dead_lettered``.
+    """Turn each raw event into an Observation that is classified; what cannot be decoded ends ``dead_lettered``.
 
     ::
 
@@ -68,7 +72,7 @@ def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observat
         normalise(spec)
         --A---------X-->      Observations; { ends dead_lettered
 
-    A tombstone carries no body and passes. Holds nothing.
+    A tombstone carries no body and passes. A Kubernetes Event is small, and described at once. Holds nothing.
     """
 
     def decide(event: RawEvent) -> Observation | Outcome:
@@ -77,14 +81,48 @@ def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observat
                 return _kubernetes_event(spec, event)
             return _departed(spec, event) if event.change is Change.DELETED else _state(spec, event)
         except (UndecodableError, RecursionError) as error:
-            detail = f"{event.key}: {error}"[:DETAIL_CHARACTERS]
-            return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
+            return _undecodable(event, error)
 
     return stage("normalise", decide)
 
 
-def presentable(body: Body) -> Body:
-    """The object as it may be shown: secrets masked, without what only its writers need."""
+def describe(spec: Normalise) -> Operator[Delivery[Observation], Delivery[Observation]]:
+    """Decode the body of what is classified: title, details without secrets, and the fingerprint of the state.
+
+    ::
+
+        --A----B----X-->      B's bytes are no UTF-8; X is a tombstone
+        describe(spec)
+        --A'--------X-->      B ends dead_lettered
+
+    After this an Observation can be deduplicated and written, and its event is let go of. Holds nothing.
+    """
+
+    def decide(observation: Observation) -> Observation | Outcome:
+        event = observation.event
+        if event is None:
+            return observation
+        try:
+            _describe(spec, event, observation)
+        except (UndecodableError, RecursionError) as error:
+            return _undecodable(event, error)
+        observation.event = None
+        return observation
+
+    return stage("describe", decide)
+
+
+def _undecodable(event: RawEvent, error: Exception) -> Outcome:
+    detail = f"{event.key}: {error}"[:DETAIL_CHARACTERS]
+    return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
+
+
+def presentable(event: RawEvent) -> Body:
+    """The event's object as it may be shown: secrets masked, without what only its writers need.
+
+    Raises ``UndecodableError``, and ``RecursionError`` where it is nested deeper than the interpreter goes.
+    """
+    body = event.body()
     metadata = body.get("metadata")
     if isinstance(metadata, dict):
         fields = cast("dict[str, Any]", metadata)
@@ -92,7 +130,7 @@ def presentable(body: Body) -> Body:
         annotations = fields.get("annotations")
         if isinstance(annotations, dict):
             cast("dict[str, Any]", annotations).pop(LAST_APPLIED, None)
-    return redact(body)
+    return redact(body) if may_hold_secrets(event.raw) else body
 
 
 def _kubernetes_event(spec: Normalise, event: RawEvent) -> Observation | Outcome:
@@ -100,7 +138,7 @@ def _kubernetes_event(spec: Normalise, event: RawEvent) -> Observation | Outcome
         return EXPIRED
     identity = (spec.ingester_namespace, spec.ingester)
     return observe_kubernetes_event(
-        event, presentable(event.body()), ingester=identity, source=spec.source
+        event, presentable(event), ingester=identity, source=spec.source
     )
 
 
@@ -132,17 +170,28 @@ def _departed(spec: Normalise, event: RawEvent) -> Observation | Outcome:
 
 
 def _state(spec: Normalise, event: RawEvent) -> Observation:
-    body = presentable(event.body())
+    head = event.head()
     if not event.name:
         raise UndecodableError("an object without metadata.name")
     observation = _blank(spec, event)
-    observation.severity = _severity(body)
-    observation.priority = priority_of(body.get("priority"), severity=observation.severity)
+    observation.head, observation.event = head, event
+    observation.severity = _severity(head)
+    observation.priority = priority_of(head.priority, severity=observation.severity)
+    if spec.occurrences:
+        listed = event.initial or event.change is Change.RESYNC
+        observation.occurrence = Occurrence(event.uid or event.key, event.version, listed)
+    return observation
+
+
+def _describe(spec: Normalise, event: RawEvent, observation: Observation) -> None:
+    body = presentable(event)
     observation.title = title_of(observation.subject, body)
     observation.details = body
-    if spec.occurrences:
-        _occurred(spec, event, observation, body)
-        return observation
+    if observation.occurrence is not None:
+        said = of_object(body, fields=spec.fields)
+        ingester = (spec.ingester_namespace, spec.ingester)
+        occurred(observation, observation.occurrence, said, ingester=ingester)
+        return
     normalised = {
         "source": spec.source,
         "category": observation.category,
@@ -151,23 +200,11 @@ def _state(spec: Normalise, event: RawEvent) -> Observation:
         "title": observation.title,
     }
     observation.fingerprint = fingerprint(normalised, body, fields=spec.fields)
-    return observation
 
 
-def _occurred(spec: Normalise, event: RawEvent, observation: Observation, body: Body) -> None:
-    listed = event.initial or event.change is Change.RESYNC
-    occurred(
-        observation,
-        Occurrence(event.uid or event.key, event.version, listed),
-        of_object(body, fields=spec.fields),
-        ingester=(spec.ingester_namespace, spec.ingester),
-    )
-
-
-def _severity(body: Body) -> str:
+def _severity(head: Head) -> str:
     """The object's own ``severity``, else its ``priority``, else medium."""
-    for key in ("severity", "priority"):
-        word = body.get(key)
+    for word in (head.severity, head.priority):
         if isinstance(word, str):
             return severity_of(word)
     return DEFAULT_SEVERITY

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from operators.event import Body, Departure
+from operators.event import Body, Departure, Head, RawEvent
 from operators.severity import DEFAULT_PRIORITY
 
 
@@ -77,6 +77,7 @@ class Occurrence:
 class Observation:
     """What happened, to what, and how bad it is.
 
+    It is classified first, by the object's ``head``, and described from its body only if somebody wants it.
     A subject that is ``gone`` carries no details: its Observation is resolved or deleted, not rewritten.
     """
 
@@ -92,6 +93,9 @@ class Observation:
     """0 to 1: the event's own, else its severity's."""
     fingerprint: str = ""
     details: Body | None = None
+    head: Head | None = None
+    event: RawEvent | None = None
+    """The event it is still to be described from."""
     gone: Departure | None = None
     unwanted_by: str = ""
     """The filter's rule, where that is why it is gone."""
@@ -101,6 +105,11 @@ class Observation:
     """Set for Kubernetes Events, which are neither a subject's state nor a single occurrence."""
     occurrence: Occurrence | None = None
     """Set for what happened, of which each is told once; the fingerprint is its key."""
+
+    def depart(self, departure: Departure, *, unwanted_by: str = "") -> None:
+        """Become the end of its subject: nothing more is to be said of its state."""
+        self.gone, self.unwanted_by = departure, unwanted_by
+        self.details = self.event = None
 
     @property
     def is_state(self) -> bool:

@@ -15,7 +15,7 @@ from operators.delivery import Begin, Delivery, Ledger, Operator, Settled, deliv
 from operators.event import RawEvent
 from operators.filter import Filter, Rules, keep
 from operators.index import Index
-from operators.normalise import Normalise, normalise, subject_name
+from operators.normalise import Normalise, describe, normalise, subject_name
 from operators.observation import Observation
 from operators.once import Once, once
 from operators.room import Credits, Room
@@ -75,7 +75,7 @@ def compose(
     begin: Begin | None = None,
 ) -> Observable[Delivery[Observation]]:
     """Join a source to a sink: what holds, then what decides. Two pipes, because one types seven operators at most."""
-    first, second = _decisions(specs, books, now=now)
+    first, second, third = _decisions(specs, books, now=now)
     held = source.pipe(
         deliver(books.ledger, clock=clock, tell=tell, begin=begin),
         bounded_buffer(books.room, books.credits, when_full=specs.buffer.when_full),
@@ -87,22 +87,26 @@ def compose(
         normalise(specs.normalise),
         first,
         second,
+        third,
         write_to(sink),
     )
 
 
-def _decisions(specs: Specs, books: Books, *, now: WallClock) -> tuple[Decision, Decision]:
-    """Filter and deduplication in the order of the document.
+def _decisions(
+    specs: Specs, books: Books, *, now: WallClock
+) -> tuple[Decision, Decision, Decision]:
+    """Filter and deduplication in the order of the document; described is what the first of them that needs it gets.
 
     For subjects the order is only one of marks: an open Observation that the filter is against is resolved either way.
     """
-    wanted = keep(specs.filter, books.index)
+    wanted, described = keep(specs.filter, books.index), describe(specs.normalise)
     if specs.once is not None:
-        told_once = once(specs.once, books.windows, now=now)
-        return (told_once, wanted) if specs.dedup_first else (wanted, told_once)
-    if specs.dedup_first:
-        return dedup(specs.dedup, books.index, now=now, wanted=Rules(specs.filter).want), wanted
-    return wanted, dedup(specs.dedup, books.index, now=now)
+        new = once(specs.once, books.windows, now=now)
+    elif specs.dedup_first:
+        new = dedup(specs.dedup, books.index, now=now, wanted=Rules(specs.filter).want)
+    else:
+        new = dedup(specs.dedup, books.index, now=now)
+    return (described, new, wanted) if specs.dedup_first else (wanted, described, new)
 
 
 def specs_of(plan: Plan) -> Specs:

@@ -47,7 +47,7 @@ DUPLICATE = Outcome(Ending.DEDUPLICATED, "unchanged", observation="maps-x", obse
 SCOPE = scope_of(
     "maps", kind="informer", ingester="n/i", when_full="spill", server=("127.0.0.1", 6443)
 )
-STAGES = ("receive", "buffer", "throttle", "normalise", "filter", "dedup", "lane")
+STAGES = ("receive", "buffer", "throttle", "normalise", "filter", "describe", "dedup", "lane")
 
 Round = Callable[[list[RawEvent]], None]
 IsStored = Callable[[int], bool]

@@ -13,7 +13,7 @@ UNEXPLAINED_SHARE = 0.01
 """A root may have less than a millisecond, or less than a hundredth, that no child covers."""
 ERRORS = {"dropped", "dead_lettered", "failed"}
 STAGES = {
-    *("receive", "buffer", "throttle", "normalise", "filter", "dedup", "lane"),
+    *("receive", "buffer", "throttle", "normalise", "filter", "describe", "dedup", "lane"),
     *("read Observation", "write Observation", "client limit", "retry wait", "dead letter"),
     "settle",
 }

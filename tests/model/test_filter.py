@@ -18,6 +18,7 @@ from operators.filter import Filter, Rules, keep
 from operators.index import Index, Known
 from operators.observation import Observation, Subject, Tally
 from operators.outcome import Ending, Outcome
+from tests.kit.heads import head_of
 from tests.kit.machines import reach
 
 EXAMPLES, MUTANT_EXAMPLES = 1000, 1000
@@ -54,12 +55,13 @@ SPECS = st.sampled_from(GROUPS).flatmap(
     lambda names: st.fixed_dictionaries({name: FIELDS[name] for name in names})
 )
 NAMED = ("a",), ("B",), ("c",), ("a", "b"), ("A", "c"), ("c", "b"), ()
-DETAILS: tuple[Body | None, ...] = (
-    None,
+BODIES: tuple[Body, ...] = (
+    {},
     *({"rule": names[0]} for names in NAMED if names),
     *({"results": [{"rule": name} for name in names]} for names in NAMED),
     {"rule": "c", "results": [{"rule": "a"}]},
 )
+HEADS = (None, *map(head_of, BODIES[1:]))
 
 
 @st.composite
@@ -75,7 +77,7 @@ def observations(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Observation:
         title="",
         subject=Subject("v1", draw(word), draw(namespace), "n"),
         priority=draw(st.sampled_from([0.0, 0.39, 0.4, 0.5, 0.9, 1.0])),
-        details=draw(st.sampled_from(DETAILS)),
+        head=draw(st.sampled_from(HEADS)),
         gone=draw(st.sampled_from([None, None, None, Departure.DELETED])),
         tally=draw(st.sampled_from([None, None, Tally("e", 1, T0)])),
     )
@@ -118,9 +120,9 @@ def verdict(spec: Filter, it: Observation) -> str:  # noqa: C901, PLR0911, PLR09
                     return f"ignoreKinds {name}"
         if included and not any(same(name, value) for name in included):
             return f"include{said} {', '.join(included)}"
-    details = it.details or {}
-    rules = [details["rule"]] if "rule" in details else []
-    rules = rules or [result["rule"] for result in details.get("results", [])]
+    body = BODIES[HEADS.index(it.head)]
+    rules = [body["rule"]] if "rule" in body else []
+    rules = rules or [result["rule"] for result in body.get("results", [])]
     if rules and all(any(same(rule, name) for name in spec.exclude_rules) for rule in rules):
         return next(f"excludeRules {name}" for name in spec.exclude_rules if same(name, rules[0]))
     return ""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from operators.dedup import Dedup, Memory
-from operators.event import Departure
+from operators.event import Change, Departure, Kind, RawEvent
 from operators.index import Index, Known
 from operators.observation import Observation, Subject, Tally
 from operators.outcome import Ending
@@ -35,6 +35,14 @@ def test_what_is_known_ends_and_names_what_says_it_already() -> None:
     assert outcome is not None
     assert (outcome.ending, outcome.reason) == (Ending.DEDUPLICATED, "unchanged")
     assert (outcome.observation, outcome.link) == ("x", TRACE)
+
+
+def test_what_is_not_described_cannot_be_compared() -> None:
+    undescribed = observation()
+    kind = Kind("", "v1", "configmaps", "ConfigMap", namespaced=True)
+    undescribed.event = RawEvent(kind, Change.ADDED, "n", "x", "u", "1", b"{}")
+    with pytest.raises(AssertionError, match="described"):
+        memory(Known("f", T0, T0)).verdict(undescribed)
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ from reactivex.subject import Subject as RxSubject
 
 from operators.dedup import Dedup, dedup
 from operators.delivery import Delivery, Ledger, Ticket
-from operators.event import Body, Departure
+from operators.event import Body, Departure, Head
 from operators.filter import NAME_CHARACTERS, Filter, Rules, keep
 from operators.index import Index, Known
 from operators.observation import Observation, Subject, Tally
 from operators.outcome import Ending, Outcome
+from tests.kit.heads import head_of
 
 T0 = "2026-11-26T05:00:00Z"
 
@@ -136,7 +137,7 @@ def test_the_rules_speak_in_zen_watchers_order_and_exclusion_before_inclusion() 
         "include_categories": ["a"],
         "exclude_rules": ["r"],
     }
-    one = observation(details={"rule": "R"})
+    one = observation(head=Head(rule="R"))
     said: list[str] = []
     for field in tuple(rules):
         said.append(against(one, **rules).partition(" ")[0])
@@ -150,7 +151,7 @@ def test_the_rules_speak_in_zen_watchers_order_and_exclusion_before_inclusion() 
 
 
 @pytest.mark.parametrize(
-    ("details", "rule"),
+    ("body", "rule"),
     [
         ({"rule": "A"}, "excludeRules a"),
         ({"rule": "c"}, ""),
@@ -163,8 +164,8 @@ def test_the_rules_speak_in_zen_watchers_order_and_exclusion_before_inclusion() 
         (None, ""),
     ],
 )
-def test_an_object_is_unwanted_when_all_the_rules_it_names_are(details: Body, rule: str) -> None:
-    assert against(observation(details=details), exclude_rules=["a", "b"]) == rule
+def test_an_object_is_unwanted_when_all_the_rules_it_names_are(body: Body, rule: str) -> None:
+    assert against(observation(head=head_of(body)), exclude_rules=["a", "b"]) == rule
 
 
 def test_a_long_list_is_named_in_bounds() -> None:

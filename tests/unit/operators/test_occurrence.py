@@ -6,7 +6,7 @@ from reactivex.subject import Subject as Source
 
 from operators.delivery import Delivery, Ledger, deliver
 from operators.event import Change, Kind, RawEvent
-from operators.normalise import Normalise, normalise
+from operators.normalise import Normalise, describe, normalise
 from operators.observation import Observation
 from operators.occurrence import of_report
 from operators.outcome import STOPPED, Ending
@@ -37,7 +37,9 @@ def observed(
     spec = Normalise(
         ingester_namespace="n", ingester=ingester, source="s", fields=fields, occurrences=True
     )
-    source.pipe(deliver(ledger, clock=lambda: 0), normalise(spec)).subscribe(passed.append)
+    source.pipe(deliver(ledger, clock=lambda: 0), normalise(spec), describe(spec)).subscribe(
+        passed.append
+    )
     source.on_next(raw)
     (delivery,) = passed
     delivery.settle(STOPPED)

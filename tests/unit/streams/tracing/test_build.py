@@ -65,7 +65,7 @@ def names(trace: Trace) -> list[str]:
     return [span.name for span in trace.children]
 
 
-STEPS = ["receive", "buffer", "normalise", "filter", "dedup", "lane"]
+STEPS = ["receive", "buffer", "normalise", "filter", "describe", "dedup", "lane"]
 
 
 def test_a_stored_event_names_its_observation_and_its_request() -> None:
@@ -226,7 +226,7 @@ def test_every_attempt_and_every_wait_is_a_span() -> None:
         await world.pipeline.drained()
 
         (trace,) = world.traces
-        assert names(trace)[6:] == [
+        assert names(trace)[len(STEPS) :] == [
             *("write Observation", "retry wait", "write Observation", "retry wait"),
             "write Observation",
         ]
@@ -339,7 +339,7 @@ def test_what_is_resolved_reads_and_writes_and_keeps_the_uid() -> None:
             await world.pipeline.drained()
 
         _, resolved = world.traces
-        assert names(resolved)[6:] == ["read Observation", "write Observation"]
+        assert names(resolved)[len(STEPS) :] == ["read Observation", "write Observation"]
         assert resolved.named("read Observation")[0].attributes["http.request.method"] == "GET"
         assert resolved.root.attributes["zenstreams.observation.operation"] == "resolved"
         assert resolved.root.attributes["zenstreams.observation.uid"] == "uid-of-it"

@@ -1,0 +1,197 @@
+"""An object is classified by its head, and its body is decoded only if somebody wants it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from copy import deepcopy
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reactivex.subject import Subject as RxSubject
+
+from operators.delivery import Delivery, Ledger, Ticket, deliver
+from operators.event import Change, Departure, Kind, RawEvent
+from operators.filter import Filter, keep
+from operators.index import Index, Known
+from operators.normalise import Normalise, describe, normalise, subject_name
+from operators.observation import Observation
+from operators.outcome import Ending
+from operators.redact import MASK, may_hold_secrets, names_a_secret, redact
+from tests.kit.machines import reach
+
+KIND = Kind("example.com", "v1", "reports", "Report", namespaced=True)
+SPEC = Normalise(ingester_namespace="n", ingester="i", source="s")
+UNREADABLE = b'{"metadata": {"name": "r"}, "severity": "LOW", "text": "\xff"}'
+"""JSON to whoever passes over the text, and no UTF-8."""
+
+
+class Walk:
+    """Normalise, a filter that wants HIGH, describe; what passes is kept."""
+
+    def __init__(self, *, wants: str = "HIGH", spec: Normalise = SPEC) -> None:
+        self.index, self.ledger = Index(), Ledger()
+        self.passed: list[Delivery[Observation]] = []
+        self.ended: list[Ticket] = []
+        self._source = RxSubject[RawEvent]()
+        self._source.pipe(
+            deliver(self.ledger, clock=lambda: 0, tell=self.ended.append),
+            normalise(spec),
+            keep(Filter.model_validate({"min_severity": wants}), self.index),
+            describe(spec),
+        ).subscribe(self.passed.append)
+
+    def offer(self, raw: bytes, *, change: Change = Change.ADDED) -> None:
+        self._source.on_next(RawEvent(KIND, change, "shop", "r", "u", "1", raw))
+
+    def ending(self) -> tuple[Ending, str, list[str]]:
+        """How the one event ended, why, and which stages saw it."""
+        (ticket,) = self.ended
+        assert ticket.outcome is not None
+        stages = [stage for stage, _, _ in ticket.marks]
+        return ticket.outcome.ending, ticket.outcome.reason, stages
+
+    @property
+    def observation(self) -> Observation:
+        (delivery,) = self.passed
+        return delivery.value
+
+
+def decoded(event: RawEvent) -> None:
+    raise AssertionError(f"{event.key} was decoded")
+
+
+def test_what_is_not_wanted_is_never_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RawEvent, "body", decoded)
+    walk = Walk()
+
+    walk.offer(UNREADABLE)
+
+    filtered = (Ending.FILTERED, "minSeverity HIGH", ["receive", "normalise", "filter"])
+    assert walk.ending() == filtered
+
+
+def test_what_is_wanted_and_cannot_be_decoded_is_a_dead_letter() -> None:
+    walk = Walk(wants="LOW")
+
+    walk.offer(UNREADABLE)
+
+    stages = ["receive", "normalise", "filter", "describe"]
+    assert walk.ending() == (Ending.DEAD_LETTERED, "undecodable", stages)
+
+
+@pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b'"x"', b"\xff", b"[" * 5000, b"{}x"])
+def test_what_is_no_object_is_a_dead_letter_at_once(raw: bytes) -> None:
+    walk = Walk(wants="LOW")
+
+    walk.offer(raw)
+
+    assert walk.ending() == (Ending.DEAD_LETTERED, "undecodable", ["receive", "normalise"])
+
+
+def test_what_is_described_holds_its_event_no_longer() -> None:
+    walk = Walk()
+
+    walk.offer(b'{"severity": "HIGH", "message": "it broke", "password": "hunter2"}')
+
+    found = walk.observation
+    assert (found.event, found.gone) == (None, None)
+    assert found.title == "Report shop/r: it broke"
+    assert found.details is not None
+    assert found.details["password"] == MASK
+    assert found.fingerprint
+
+
+def test_a_tombstone_has_nothing_to_be_described_from() -> None:
+    walk = Walk()
+
+    walk.offer(b"", change=Change.DELETED)
+
+    assert (walk.observation.gone, walk.observation.details) == (Departure.DELETED, None)
+
+
+def test_what_is_wanted_no_longer_departs_undescribed() -> None:
+    name = subject_name(SPEC, KIND.group, KIND.resource, namespace="shop", name="r")
+    walk = Walk()
+    walk.index.put(name, Known("f", "", ""))
+
+    walk.offer(UNREADABLE)
+
+    found = walk.observation
+    assert (found.gone, found.unwanted_by) == (Departure.UNWANTED, "minSeverity HIGH")
+    assert (found.details, found.fingerprint, found.event) == (None, "", None)
+
+
+@pytest.mark.parametrize("depth", [100, 400, 700, 1100])
+@pytest.mark.parametrize("fields", [None, ("severity",)])
+def test_what_is_nested_too_deep_never_fails(depth: int, fields: tuple[str, ...] | None) -> None:
+    walk = Walk(spec=SPEC.model_copy(update={"fields": fields}))
+
+    walk.offer(b'{"severity": "HIGH", "a": %b1%b}' % (b'{"a":' * depth, b"}" * depth))
+
+    if walk.passed:
+        assert msgspec.json.encode(walk.observation.details)
+    else:
+        assert walk.ending()[:2] == (Ending.DEAD_LETTERED, "undecodable")
+
+
+KEYS = (
+    *("password", "pass", "word", "Token", "to", "ken", "to\N{KELVIN SIGN}en", "pass.word"),
+    *("api-key", "pri_vate_key", "Secret", "COOKIE", "auth orization", "name", "value"),
+)
+VALUES = (
+    *("AKIA" + "A1" * 8, "AKIA", "eyJhbGciOiJI.eyJzdWIiOiIxMjM.c2ln", "eyJ", "gh", "-", "_", "."),
+    *("ghp_" + "a" * 36, "-----BEGIN RSA PRIVATE KEY-----", "PRIVATE KEY", "\u00e9", '"', "\\"),
+    *("checkout", "x", " ", "\n"),
+)
+WORDS = st.sampled_from([*KEYS, *VALUES])
+TEXTS = st.one_of(WORDS, st.lists(WORDS, max_size=3).map("".join))
+TREES: st.SearchStrategy[Any] = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(0, 9), TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3),
+        st.dictionaries(st.sampled_from(KEYS) | TEXTS, inner, max_size=3),
+    ),
+    max_leaves=6,
+)
+reached: Counter[str] = Counter()
+
+
+def escaped(raw: bytes) -> bytes:
+    """The same JSON, with its small k spelled as only a program would."""
+    return raw.replace(b"k", b"\\u006b")
+
+
+def test_bytes_that_may_hold_no_secrets_hold_none() -> None:
+    @settings(max_examples=2000, deadline=None)
+    @given(TREES, st.booleans())
+    def prove(tree: Any, spelled: bool) -> None:  # noqa: FBT001  as hypothesis draws it
+        raw = msgspec.json.encode(tree)
+        raw = escaped(raw) if spelled else raw
+        assert msgspec.json.decode(raw) == tree
+        masked = redact(deepcopy(tree)) != tree
+        if not may_hold_secrets(raw):
+            assert not masked
+            reached["certain"] += 1
+        elif masked:
+            reached["spelled" if b"\\u006b" in raw else "masked"] += 1
+            reached["not of ASCII"] += not raw.isascii()
+        else:
+            reached["suspected"] += 1
+
+    wanted = ("certain", "masked", "spelled", "not of ASCII", "suspected")
+    reach(prove, reached, wanted, floor=5)
+
+
+@pytest.mark.parametrize("key", [key for key in KEYS if names_a_secret(key)])
+def test_bytes_that_name_a_secret_may_hold_one(key: str) -> None:
+    raw = msgspec.json.encode({key: "hunter2"})
+    assert may_hold_secrets(raw)
+    assert may_hold_secrets(escaped(raw))
+
+
+def test_a_plain_report_is_not_suspected() -> None:
+    report = {"vulnerabilityID": "CVE-2026-1", "title": "openssl: out-of-bounds read"}
+    assert not may_hold_secrets(msgspec.json.encode({"report": {"vulnerabilities": [report] * 9}}))
