@@ -77,13 +77,19 @@ class NullExport:
 
 @contextmanager
 def river(
-    folder: Path, lines: Sequence[bytes], *, count: int, watches: int = 1, per_second: float = 0
+    folder: Path,
+    lines: Sequence[bytes],
+    *,
+    count: int,
+    watches: int = 1,
+    per_second: float = 0,
+    listed: int = 0,
 ) -> Generator[Path]:
     """Let a river run; yields the kubeconfig that leads to it."""
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / "lines"
     source.write_bytes(b"".join(line + b"\n" for line in lines))
-    told = [str(count), str(watches), str(per_second), str(source)]
+    told = [str(count), str(watches), str(per_second), str(listed), str(source)]
     with subprocess.Popen([sys.executable, str(RIVER), *told], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         port = int(process.stdout.readline())
@@ -121,20 +127,23 @@ async def session_to(kubeconfig: Path) -> AsyncGenerator[Session]:
         yield session
 
 
-def manager_of(session: Session) -> InformerManager:
+def manager_of(session: Session, kind: type[InformerManager] = InformerManager) -> InformerManager:
     async def discover(watched: Watched) -> Kind | None:
         return await resolve(session, watched.group, watched.version, watched.resource)
 
-    return InformerManager(
-        session, discover=discover, clock=time.monotonic_ns, random=random.random
-    )
+    return kind(session, discover=discover, clock=time.monotonic_ns, random=random.random)
 
 
 def surroundings(
-    session: Session, writer: NullWriter, *, traces: Traces = UNTRACED, **more: Any
+    session: Session,
+    writer: NullWriter,
+    *,
+    traces: Traces = UNTRACED,
+    manager: InformerManager | None = None,
+    **more: Any,
 ) -> Surroundings:
     return Surroundings(
-        manager=manager_of(session),
+        manager=manager or manager_of(session),
         observations=cast("Observations", writer),
         holds=Holds(time.monotonic_ns),
         dead_letters=DeadLetters(now=utc_now),
@@ -166,6 +175,11 @@ async def settled(sources: Sequence[RunningSource], count: int) -> None:
 
     look()
     await done.wait()
+
+
+def percentile(figures: Sequence[float], share: float) -> float:
+    """The figure that so large a share of them does not exceed."""
+    return sorted(figures)[min(len(figures) - 1, int(share * len(figures)))]
 
 
 def line(body: Mapping[str, Any], *, type_: str = "MODIFIED") -> bytes:

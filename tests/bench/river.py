@@ -1,8 +1,8 @@
-"""An API server that does one thing: on loopback, in a process of its own, one watch that tells as fast as it is read.
+"""An API server that does one thing: on loopback, in a process of its own, watches that tell as fast as they are read.
 
-`python river.py COUNT WATCHES PER_SECOND LINES` prints its port. Lists are empty; a watch of `river-N` is told COUNT
-lines, of those in the file LINES in turn, all with versions of their own (`@VERSION@`), PER_SECOND in all over all
-watches (0: no limit).
+`python river.py COUNT WATCHES PER_SECOND LISTED LINES` prints its port. A list holds LISTED objects, in pages. A watch
+of `river-N`, or of Events, is told COUNT lines, of those in the file LINES in turn, PER_SECOND in all over all watches
+(0: no limit). The version of each is the monotonic nanosecond at which it was sent (`@VERSION@`).
 """
 
 from __future__ import annotations
@@ -12,15 +12,25 @@ import json
 import sys
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import uvloop
 
 HEAD = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 AT_ONCE = 64
+TICK_SECONDS = 0.005
 VERSION = "@VERSION@"
+OWN = "zen.kube-zen.io"
+DISCOVERY = 3
+"""So many slashes at most has the path of a group that is asked which resources it has."""
 
 
 class River:
-    def __init__(self, count: int, watches: int, per_second: float, lines: list[str]) -> None:
+    def __init__(
+        self, count: int, watches: int, per_second: float, listed: int, lines: list[str]
+    ) -> None:
         self.count = count
+        self.listed = listed
         self.per_second = per_second / watches
         self.lines = lines
         self.opened = 0
@@ -35,7 +45,7 @@ class River:
                 if "watch=true" in path:
                     await self.tell(writer)
                 else:
-                    writer.write(whole(answer(path, self.watches)))
+                    writer.write(whole(self.answer(path)))
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
@@ -55,27 +65,46 @@ class River:
             )
             batch = range(sent, min(due, sent + AT_ONCE, self.count))
             if not batch:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(TICK_SECONDS)
                 continue
+            now = time.monotonic_ns()
             text = "".join(
-                self.lines[n % len(self.lines)].replace(VERSION, str(10 + n)) for n in batch
+                self.lines[n % len(self.lines)].replace(VERSION, str(now + n)) for n in batch
             ).encode()
             writer.write(b"%x\r\n%b\r\n" % (len(text), text))
             await writer.drain()
             sent += len(batch)
         await asyncio.Event().wait()
 
+    def answer(self, target: str) -> object:
+        """Discovery, or a page of a list; of Observations there are none."""
+        url = urlsplit(target)
+        if url.path == "/api/v1" or (
+            url.path.startswith("/apis") and url.path.count("/") <= DISCOVERY
+        ):
+            names = ["events", *(f"river-{n}" for n in range(self.watches))]
+            return {
+                "resources": [{"name": it, "kind": "River", "namespaced": True} for it in names]
+            }
+        asked = parse_qs(url.query)
+        first = int(asked.get("continue", ["0"])[0])
+        listed = 0 if OWN in url.path or self.count else self.listed
+        end = min(listed, first + int(asked.get("limit", [str(listed)])[0]))
+        metadata = {"resourceVersion": "1"} | ({"continue": str(end)} if end < listed else {})
+        items = [self.object(number) for number in range(first, end)]
+        return {"kind": "RiverList", "metadata": metadata, "items": items}
+
+    def object(self, number: int) -> object:
+        """One of a list: as the first line has it, under a name and a uid of its own."""
+        body = json.loads(self.lines[0].replace(VERSION, str(2 + number)))["object"]
+        body["metadata"]["name"] = f"replicaset-checkout-{number}"
+        body["metadata"]["uid"] = f"7c0e2f5a-1d43-4a86-9b1e-{number:012d}"
+        return body
+
 
 def whole(said: object) -> bytes:
     body = json.dumps(said).encode()
     return f"{HEAD}Content-Length: {len(body)}\r\n\r\n".encode() + body
-
-
-def answer(path: str, watches: int) -> object:
-    if path.split("?", maxsplit=1)[0].count("/") <= 3:
-        names = [f"river-{n}" for n in range(watches)]
-        return {"resources": [{"name": it, "kind": "River", "namespaced": True} for it in names]}
-    return {"kind": "RiverList", "metadata": {"resourceVersion": "1"}, "items": []}
 
 
 async def main(river: River) -> None:
@@ -85,5 +114,6 @@ async def main(river: River) -> None:
 
 
 if __name__ == "__main__":
-    told = Path(sys.argv[4]).read_text().splitlines(keepends=True)
-    asyncio.run(main(River(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]), told)))
+    count, watches, per_second, listed, source = sys.argv[1:]
+    told = Path(source).read_text().splitlines(keepends=True)
+    uvloop.run(main(River(int(count), int(watches), float(per_second), int(listed), told)))

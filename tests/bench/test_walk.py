@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import statistics
+import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
+import kubernetes as _kubernetes
+import kubernetes.informer as _informer
 import msgspec
 import pytest
 import uvloop
@@ -19,8 +21,7 @@ from operators.room import Room
 from streams.cluster.access import Access
 from streams.config.plan import Plan
 from streams.informers.lines import Lines
-from streams.informers.manager import always
-from streams.informers.notice import Notice
+from streams.informers.notice import Notice, Watched
 from streams.runtime.pipeline import watched_of
 from streams.runtime.running import RunningSource
 from streams.runtime.traces import UNTRACED, Traces
@@ -38,103 +39,83 @@ from tests.bench.bed import (
     surroundings,
     traced,
 )
+from tests.bench.payloads import kubernetes_event, lines
 
+kubernetes, informers = cast("Any", _kubernetes), cast("Any", _informer)
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
 
 COUNT, ROUNDS = 8_000, 5
-OBJECTS = 500
-KEPT_OF = 10
+Walk = Callable[[Path], Coroutine[None, None, float]]
 WANTED = {"minSeverity": "HIGH"}
 ROOMY: dict[str, Any] = {"buffer": {"capacity": 100_000, "capacityBytes": "1Gi"}}
 """The river is faster than any API server: what is measured is the walk, not the spilling."""
 
 
-def report(number: int, chance: random.Random, *, severity: str, same: bool) -> dict[str, Any]:
-    """About what a vulnerability report weighs: 4 KB."""
-    findings = [
-        {
-            "vulnerabilityID": f"CVE-2026-{10_000 + (index if same else chance.randrange(9_000))}",
-            "resource": chance.choice(["libssl3", "zlib1g", "openssl", "curl", "glibc"]),
-            "installedVersion": "3.0.15-1",
-            "fixedVersion": "",
-            "severity": severity,
-            "score": 7.5,
-            "title": "openssl: out-of-bounds read in the handling of certificate names",
-            "primaryLink": f"https://example.com/advisories/{index}",
-            "publishedDate": "2026-10-02T11:15:00Z",
-            "lastModifiedDate": "",
-            "target": "",
-        }
-        for index in range(10)
-    ]
-    return {
-        "apiVersion": f"{GROUP}/{VERSION}",
-        "kind": "River",
-        "metadata": {
-            "name": f"replicaset-checkout-{number % OBJECTS}",
-            "namespace": "shop",
-            "uid": f"7c0e2f5a-1d43-4a86-9b1e-{number % OBJECTS:012d}",
-            "resourceVersion": "@VERSION@",
-            "labels": {"trivy-operator.resource.kind": "ReplicaSet"},
-        },
-        "severity": severity,
-        "report": {"updateTimestamp": f"{number}", "vulnerabilities": findings},
-    }
-
-
-def lines(kind: str) -> list[bytes]:
-    chance = random.Random(1)
-    told: list[bytes] = []
-    for number in range(COUNT):
-        wanted = kind != "mixed" or number % KEPT_OF == 0
-        seed = random.Random(number % OBJECTS) if kind == "same" else chance
-        severity = "HIGH" if wanted else "LOW"
-        told.append(line(report(number, seed, severity=severity, same=kind == "same")))
-    return told
-
-
-async def floor(kubeconfig: Path) -> float:
+def floor(path: str) -> Walk:
     """Bare: read, split, decode."""
-    server = Access.from_kubeconfig(str(kubeconfig)).server
-    splitter, seen = Lines(), 0
-    async with (
-        aiohttp.ClientSession() as client,
-        client.get(f"{server}/apis/{GROUP}/{VERSION}/river-0?watch=true") as answer,
-    ):
-        began = time.process_time()
-        async for chunk in answer.content.iter_any():
-            for text in splitter.feed(chunk):
-                msgspec.json.decode(text)
-                seen += 1
-            if seen >= COUNT:
-                break
-    return time.process_time() - began
+
+    async def run(kubeconfig: Path) -> float:
+        server = Access.from_kubeconfig(str(kubeconfig)).server
+        splitter, seen = Lines(), 0
+        async with (
+            aiohttp.ClientSession() as client,
+            client.get(f"{server}{path}?watch=true") as answer,
+        ):
+            began = time.process_time()
+            async for chunk in answer.content.iter_any():
+                for text in splitter.feed(chunk):
+                    msgspec.json.decode(text)
+                    seen += 1
+                if seen >= COUNT:
+                    break
+        return time.process_time() - began
+
+    return run
 
 
-async def ingest(kubeconfig: Path) -> float:
+def ingest(watched: Watched) -> Walk:
     """The informer alone, with a subscriber that does nothing."""
-    done, seen = asyncio.Event(), 0
 
-    def hear(_: Notice) -> None:
+    async def run(kubeconfig: Path) -> float:
+        done, seen = asyncio.Event(), 0
+
+        def hear(_: Notice) -> None:
+            nonlocal seen
+            seen += 1
+            if seen == COUNT:
+                done.set()
+
+        async with session_to(kubeconfig) as session:
+            manager = manager_of(session)
+            began = time.process_time()
+            manager.subscribe(watched, hear, room=Room(1, capacity_bytes=1))
+            await done.wait()
+            took = time.process_time() - began
+            await manager.close()
+            return took
+
+    return run
+
+
+async def official(kubeconfig: Path) -> float:
+    """The official client's SharedInformer on Kubernetes Events, with a handler that does nothing."""
+    done, seen = threading.Event(), 0
+
+    def hear(_: object) -> None:
         nonlocal seen
         seen += 1
         if seen == COUNT:
             done.set()
 
-    async with session_to(kubeconfig) as session:
-        manager = manager_of(session)
-        began = time.process_time()
-        manager.subscribe(
-            watched_of(document({})),
-            hear,
-            room=Room(1, capacity_bytes=1),
-            resync_seconds=0,
-            matters=always,
-        )
-        await done.wait()
-        took = time.process_time() - began
-        await manager.close()
-        return took
+    client = kubernetes.config.new_client_from_config(str(kubeconfig))
+    api = kubernetes.client.CoreV1Api(client)
+    informer = informers.SharedInformer(api.list_event_for_all_namespaces)
+    for kind in ("ADDED", "MODIFIED"):
+        informer.add_event_handler(kind, hear)
+    began = time.process_time()
+    informer.start()  # a thread that the river's end stops: it waits for a line that does not come
+    await asyncio.to_thread(done.wait)
+    return time.process_time() - began
 
 
 def walk(plan: Plan, *, traces: Callable[[], Traces] = lambda: UNTRACED) -> Walk:
@@ -155,9 +136,6 @@ def walk(plan: Plan, *, traces: Callable[[], Traces] = lambda: UNTRACED) -> Walk
     return run
 
 
-Walk = Callable[[Path], Coroutine[None, None, float]]
-
-
 def tracing() -> Traces:
     return traced(NullExport())
 
@@ -169,9 +147,10 @@ def ratio(share: float) -> dict[str, Any]:
 def walks() -> dict[str, tuple[str, Walk]]:
     """What is measured: a name, the river it runs on, and the walk."""
     mixed: dict[str, Any] = {"filters": WANTED, **ROOMY}
+    reports = f"/apis/{GROUP}/{VERSION}/river-0"
     return {
-        "split and decode (the floor)": ("mixed", floor),
-        "ingest: an informer, nothing else": ("mixed", ingest),
+        "split and decode (the floor)": ("mixed", floor(reports)),
+        "ingest: an informer, nothing else": ("mixed", ingest(watched_of(document({})))),
         "90 % filtered, the rest stored": ("mixed", walk(document(mixed))),
         "  traced, 0 % kept": ("unwanted", walk(document(mixed | ratio(0)), traces=tracing)),
         "  traced, stored and 10 % of the rest kept": (
@@ -182,6 +161,15 @@ def walks() -> dict[str, tuple[str, Walk]]:
         "100 % filtered": ("unwanted", walk(document(mixed))),
         "everything deduplicated": ("same", walk(document(ROOMY))),
         "everything stored": ("new", walk(document(ROOMY))),
+    }
+
+
+def beside() -> dict[str, tuple[str, Walk]]:
+    """What the official client can do, too: an informer of Kubernetes Events."""
+    return {
+        "split and decode (the floor)": ("events", floor("/api/v1/events")),
+        "ingest: an informer, nothing else": ("events", ingest(Watched("", "v1", "events"))),
+        "  kubernetes 37's SharedInformer": ("events", official),
     }
 
 
@@ -201,17 +189,28 @@ RIVERS: dict[str, list[bytes]] = {}
 
 def test_what_an_event_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for kind in ("mixed", "same", "new"):
-        RIVERS[kind] = lines(kind)
+        RIVERS[kind] = lines(kind, COUNT)
     RIVERS["unwanted"] = [it.replace(b'"HIGH"', b'"LOW"') for it in RIVERS["mixed"]]
-    todo = [(name, kind, one) for name, (kind, one) in walks().items()]
-    found = measured(tmp_path, todo)
-    base = statistics.median(found[todo[0][0]])
-    size = sum(map(len, RIVERS["mixed"])) / COUNT
     with capsys.disabled():
-        print(
-            f"\n{COUNT} events of {size:.0f} bytes, CPU us per event, median of {ROUNDS} [least..most]"
-        )
-        for name, figures in found.items():
-            middle = statistics.median(figures)
-            spread = f"[{min(figures):.1f}..{max(figures):.1f}]"
-            print(f"{name:<46} {middle:7.1f} {spread:<18} {middle / base:5.2f}x the floor")
+        table(tmp_path, walks())
+
+
+def test_what_an_informer_costs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    RIVERS["events"] = [line(kubernetes_event(number)) for number in range(COUNT)]
+    with capsys.disabled():
+        table(tmp_path, beside())
+
+
+def table(folder: Path, what: dict[str, tuple[str, Walk]]) -> None:
+    """Measure, and print each beside the first, the floor."""
+    todo = [(name, kind, one) for name, (kind, one) in what.items()]
+    found = measured(folder, todo)
+    base = statistics.median(found[todo[0][0]])
+    size = sum(map(len, RIVERS[todo[0][1]])) / COUNT
+    print(
+        f"\n{COUNT} events of {size:.0f} bytes, CPU us per event, median of {ROUNDS} [least..most]"
+    )
+    for name, figures in found.items():
+        middle = statistics.median(figures)
+        spread = f"[{min(figures):.1f}..{max(figures):.1f}]"
+        print(f"{name:<46} {middle:7.1f} {spread:<18} {middle / base:5.2f}x the floor")
