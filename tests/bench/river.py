@@ -21,6 +21,7 @@ AT_ONCE = 64
 TICK_SECONDS = 0.005
 VERSION = "@VERSION@"
 OWN = "zen.kube-zen.io"
+EVENTS = "/api/v1/events"
 DISCOVERY = 3
 """So many slashes at most has the path of a group that is asked which resources it has."""
 
@@ -79,9 +80,7 @@ class River:
     def answer(self, target: str) -> object:
         """Discovery, or a page of a list; of Observations there are none."""
         url = urlsplit(target)
-        if url.path == "/api/v1" or (
-            url.path.startswith("/apis") and url.path.count("/") <= DISCOVERY
-        ):
+        if url.path != EVENTS and url.path.count("/") <= DISCOVERY:
             names = ["events", *(f"river-{n}" for n in range(self.watches))]
             return {
                 "resources": [{"name": it, "kind": "River", "namespaced": True} for it in names]
