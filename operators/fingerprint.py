@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, cast
 
 from operators.event import Body
@@ -12,6 +13,8 @@ from operators.identity import canonical
 HEX_CHARACTERS = 32
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 _ONLY_WHEN = ("Time", "Timestamp", "timestamp")
+_NESTED = frozenset({dict, list})
+"""What JSON is decoded into, exactly; asked of every value of every object."""
 
 
 def without_times(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
@@ -21,16 +24,21 @@ def without_times(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
     """
     if isinstance(value, dict):
         return {
-            key: without_times(inner) if isinstance(inner, (dict, list)) else inner
+            key: without_times(inner) if inner.__class__ in _NESTED else inner
             for key, inner in cast("dict[str, Any]", value).items()
-            if key != "observedGeneration" and not key.endswith(_ONLY_WHEN)
+            if not _says_when(key)
         }
     if isinstance(value, list):
         return [
-            without_times(inner) if isinstance(inner, (dict, list)) else inner
+            without_times(inner) if inner.__class__ in _NESTED else inner
             for inner in cast("list[Any]", value)
         ]
     return value
+
+
+@lru_cache(maxsize=4096)
+def _says_when(key: str) -> bool:
+    return key == "observedGeneration" or key.endswith(_ONLY_WHEN)
 
 
 def content(body: Body) -> Body:

@@ -14,6 +14,9 @@ DIGEST_CHARACTERS = 20
 LABEL_CHARACTERS = 63
 """The longest label value Kubernetes accepts (apimachinery, validation.LabelValueMaxLength)."""
 
+_QUANTUM_BYTES, _QUANTUM_CHARACTERS = 5, 8
+"""Base32 encodes five bytes as eight characters (RFC 4648, 6), each five for themselves."""
+
 _canonical = msgspec.json.Encoder(order="deterministic")
 
 
@@ -28,7 +31,8 @@ def digest(value: object, *, characters: int) -> str:
     Lower case because the API server refuses upper case in names.
     """
     hashed = hashlib.sha256(canonical(value)).digest()
-    return base64.b32encode(hashed).decode().lower()[:characters]
+    needed = -(-characters // _QUANTUM_CHARACTERS) * _QUANTUM_BYTES
+    return base64.b32encode(hashed[:needed]).decode().lower()[:characters]
 
 
 def observation_name(source: str, identity: Sequence[str]) -> str:

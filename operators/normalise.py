@@ -18,7 +18,7 @@ from operators.kubernetes_event import is_kubernetes_event, observe_kubernetes_e
 from operators.observation import Observation, Occurrence, Subject
 from operators.occurrence import occurred, of_object
 from operators.outcome import Ending, Outcome
-from operators.redact import may_hold_secrets, redact
+from operators.redact import redact
 from operators.severity import (
     DEFAULT_CATEGORY,
     DEFAULT_EVENT_TYPE,
@@ -130,7 +130,7 @@ def presentable(event: RawEvent) -> Body:
         annotations = fields.get("annotations")
         if isinstance(annotations, dict):
             cast("dict[str, Any]", annotations).pop(LAST_APPLIED, None)
-    return redact(body) if may_hold_secrets(event.raw) else body
+    return redact(body)
 
 
 def _kubernetes_event(spec: Normalise, event: RawEvent) -> Observation | Outcome:

@@ -11,7 +11,9 @@ OBJECTS = 500
 KEPT_OF = 10
 
 
-def report(number: int, chance: random.Random, *, severity: str, same: bool) -> dict[str, Any]:
+def report(
+    number: int, chance: random.Random, *, severity: str, same: bool, objects: int = OBJECTS
+) -> dict[str, Any]:
     """About what a vulnerability report weighs: 4 KB."""
     findings = [
         {
@@ -33,9 +35,9 @@ def report(number: int, chance: random.Random, *, severity: str, same: bool) -> 
         "apiVersion": f"{GROUP}/{VERSION}",
         "kind": "River",
         "metadata": {
-            "name": f"replicaset-checkout-{number % OBJECTS}",
+            "name": f"replicaset-checkout-{number % objects}",
             "namespace": "shop",
-            "uid": f"7c0e2f5a-1d43-4a86-9b1e-{number % OBJECTS:012d}",
+            "uid": f"7c0e2f5a-1d43-4a86-9b1e-{number % objects:012d}",
             "resourceVersion": "@VERSION@",
             "labels": {"trivy-operator.resource.kind": "ReplicaSet"},
         },
@@ -81,12 +83,15 @@ def kubernetes_event(number: int) -> dict[str, Any]:
 
 
 def lines(kind: str, count: int) -> list[bytes]:
-    """Reports: ``mixed`` (one in ten severe), ``same`` (nothing new of an object), ``new`` (all severe, all new)."""
+    """Reports: ``mixed`` (one in ten severe), ``same`` (nothing new of an object), ``new`` (each of another object)."""
     chance = random.Random(1)
     told: list[bytes] = []
     for number in range(count):
         wanted = kind != "mixed" or number % KEPT_OF == 0
         seed = random.Random(number % OBJECTS) if kind == "same" else chance
         severity = "HIGH" if wanted else "LOW"
-        told.append(line(report(number, seed, severity=severity, same=kind == "same")))
+        objects = count if kind == "new" else OBJECTS
+        told.append(
+            line(report(number, seed, severity=severity, same=kind == "same", objects=objects))
+        )
     return told

@@ -16,6 +16,7 @@ from operators.delivery import Ticket
 from streams.informers.manager import InformerManager
 from streams.informers.notice import Notice, Watched
 from streams.informers.subscription import Subscription
+from streams.runtime.garbage import spare_the_loop
 from streams.runtime.running import RunningSource
 from tests.bench.bed import (
     GROUP,
@@ -125,6 +126,7 @@ def outcomes_of(source: RunningSource) -> Counter[str]:
 def test_fifty_watches(per_second: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line(object_of(number)) for number in range(1_000)]
     count = per_second // WATCHES * SECONDS
+    spare_the_loop()  # as the product does
     place = river(tmp_path, lines, count=count, watches=WATCHES, per_second=per_second)
     with place as kubeconfig:
         found = uvloop.run(run(kubeconfig, count * WATCHES))

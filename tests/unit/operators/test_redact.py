@@ -1,8 +1,17 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from operators.redact import MASK, names_a_secret, redact, redacted_text
+from operators.redact import (
+    _KEY,  # pyright: ignore[reportPrivateUsage]
+    _TOKEN,  # pyright: ignore[reportPrivateUsage]
+    MASK,
+    names_a_secret,
+    redact,
+    redacted_text,
+)
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTYifQ.c2lnbmF0dXJl"
 
@@ -40,6 +49,28 @@ def test_values_that_look_like_tokens() -> None:
     assert redacted_text("ghp_" + "a" * 36) == MASK
     assert redacted_text("-----BEGIN RSA PRIVATE KEY-----\nabc") == MASK
     assert redact({"args": ["--key", JWT]}) == {"args": ["--key", MASK]}
+
+
+PIECES = (
+    "eyJ",
+    "A" * 10,
+    ".",
+    "AKIA",
+    "0" * 16,
+    "ghp_",
+    "-----BEGIN ",
+    "PRIVATE KEY",
+    "-----",
+    "é",
+)
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=7).map("".join)
+
+
+@given(TEXTS)
+@example("AKIA" + "0" * 16)
+def test_no_text_too_short_to_be_looked_at_holds_a_token(text: str) -> None:
+    found = _TOKEN.search(text) or _KEY.search(text)
+    assert (redacted_text(text) == text) is (found is None)
 
 
 def test_a_hostile_text_takes_linear_time() -> None:
