@@ -16,7 +16,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lock fmt formatted lint types layers architecture check test cluster image clean
+.PHONY: help setup demo lock fmt formatted lint types layers architecture check test bench cluster image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,9 @@ test: export HYPOTHESIS_PROFILE ?= ci
 test: formatted lint types layers ## Everything that CI runs; the cluster tests come last, one by one.
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench"
 	$(PYTEST) -m "cluster and not bench and not image"
+
+bench: $(READY) ## Measure; tests/bench/BASELINE.md has what was found, and the machine.
+	$(PYTEST) -p no:randomly -m bench tests/bench
 
 cluster: $(READY) ## Build and start the genuine Kubernetes API server.
 	$(BIN)/python -m tests.cluster.up

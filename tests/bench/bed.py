@@ -136,7 +136,7 @@ def manager_of(session: Session, kind: type[InformerManager] = InformerManager) 
 
 def surroundings(
     session: Session,
-    writer: NullWriter,
+    writer: NullWriter | Observations,
     *,
     traces: Traces = UNTRACED,
     manager: InformerManager | None = None,

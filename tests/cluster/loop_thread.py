@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from selectors import DefaultSelector
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 if TYPE_CHECKING:
@@ -15,6 +16,9 @@ ANSWER_SECONDS = 30.0
 """Nothing that is asked of such a server takes longer, but where it hangs."""
 
 
+GOODBYE_SECONDS, TURN_SECONDS = 1.0, 0.005
+
+
 class LoopThread:
     """A plain asyncio loop, running from entry to exit."""
 
@@ -22,7 +26,9 @@ class LoopThread:
         self._name = name
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.SelectorEventLoop()
+        self._selector = DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._own = len(self._selector.get_map())
         self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
         self._thread.start()
         return self
@@ -50,5 +56,12 @@ class LoopThread:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._closed_connections()
         await self._loop.shutdown_asyncgens()
         await self._loop.shutdown_default_executor()
+
+    async def _closed_connections(self) -> None:
+        """What is closed over TLS waits for its peer to say so, too: let it."""
+        deadline = self._loop.time() + GOODBYE_SECONDS
+        while len(self._selector.get_map()) > self._own and self._loop.time() < deadline:  # noqa: ASYNC110  none tells
+            await asyncio.sleep(TURN_SECONDS)
