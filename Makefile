@@ -75,7 +75,7 @@ test: formatted lint types layers ## Everything that CI runs; the cluster tests 
 	$(PYTEST) -m "cluster and not bench and not image"
 
 bench: $(READY) ## Measure; tests/bench/BASELINE.md has what was found, and the machine.
-	$(PYTEST) -p no:randomly -m bench tests/bench
+	$(PYTEST) -s -p no:randomly -m bench tests/bench
 
 cluster: $(READY) ## Build and start the genuine Kubernetes API server.
 	$(BIN)/python -m tests.cluster.up

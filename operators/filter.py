@@ -88,6 +88,7 @@ def keep(spec: Filter, index: Index) -> Operator[Delivery[Observation], Delivery
             return observation
         rejected = rules.against(observation)
         if rejected is None:
+            observation.head = None
             return observation
         if not observation.is_state or not index.is_open(observation.name):
             return rejected
@@ -171,7 +172,7 @@ def rules_of(observation: Observation) -> list[str]:
         return [head.rule]
     try:
         results: object = msgspec.json.decode(head.results)
-    except (msgspec.DecodeError, RecursionError):  # none, or none that can be read
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):  # none, or unreadable
         return []
     entries = cast("list[object]", results) if isinstance(results, list) else []
     named = (cast("dict[str, Any]", each).get("rule") for each in entries if isinstance(each, dict))

@@ -1,7 +1,7 @@
 """Normalise: a raw event becomes an Observation, in zen-watcher's words and with a name that lasts.
 
 In two steps, with the filter between them: what classifies an object is read out of its bytes; its body is decoded,
-masked and digested only if somebody wants it.
+masked and digested only if the filter wants it. What is passed over is not looked into.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def describe(spec: Normalise) -> Operator[Delivery[Observation], Delivery[Observ
         describe(spec)
         --A'--------X-->      B ends dead_lettered
 
-    After this an Observation can be deduplicated and written, and its event is let go of. Holds nothing.
+    After this an Observation can be deduplicated and written, and refers to its event no longer. Holds nothing.
     """
 
     def decide(observation: Observation) -> Observation | Outcome:

@@ -94,6 +94,7 @@ class Observation:
     fingerprint: str = ""
     details: Body | None = None
     head: Head | None = None
+    """What the filter reads of the object, and lets go of; a tombstone and a Kubernetes Event have none."""
     event: RawEvent | None = None
     """The event it is still to be described from."""
     gone: Departure | None = None
@@ -109,7 +110,7 @@ class Observation:
     def depart(self, departure: Departure, *, unwanted_by: str = "") -> None:
         """Become the end of its subject: nothing more is to be said of its state."""
         self.gone, self.unwanted_by = departure, unwanted_by
-        self.details = self.event = None
+        self.details = self.head = self.event = None
 
     @property
     def is_state(self) -> bool:

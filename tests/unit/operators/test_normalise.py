@@ -24,7 +24,9 @@ UNREADABLE = b'{"metadata": {"name": "r"}, "severity": "LOW", "text": "\xff"}'
 class Walk:
     """Normalise, a filter that wants HIGH, describe; what passes is kept."""
 
-    def __init__(self, *, wants: str = "HIGH", spec: Normalise = SPEC) -> None:
+    def __init__(
+        self, *, wants: str = "HIGH", spec: Normalise = SPEC, rules: tuple[str, ...] = ()
+    ) -> None:
         self.index, self.ledger = Index(), Ledger()
         self.passed: list[Delivery[Observation]] = []
         self.ended: list[Ticket] = []
@@ -32,7 +34,9 @@ class Walk:
         self._source.pipe(
             deliver(self.ledger, clock=lambda: 0, tell=self.ended.append),
             normalise(spec),
-            keep(Filter.model_validate({"min_severity": wants}), self.index),
+            keep(
+                Filter.model_validate({"min_severity": wants, "exclude_rules": rules}), self.index
+            ),
             describe(spec),
         ).subscribe(self.passed.append)
 
@@ -84,13 +88,22 @@ def test_what_is_no_object_is_a_dead_letter_at_once(raw: bytes) -> None:
     assert walk.ending() == (Ending.DEAD_LETTERED, "undecodable", ["receive", "normalise"])
 
 
+@pytest.mark.parametrize("results", [b'[{"rule": "\xff"}]', b"[" * 900 + b"]" * 900])
+def test_rules_that_cannot_be_read_are_a_dead_letter_and_no_failure(results: bytes) -> None:
+    walk = Walk(rules=("a",))
+
+    walk.offer(b'{"severity": "HIGH", "results": %b}' % results)
+
+    assert walk.ending()[:2] == (Ending.DEAD_LETTERED, "undecodable")
+
+
 def test_what_is_described_holds_its_event_no_longer() -> None:
     walk = Walk()
 
     walk.offer(b'{"severity": "HIGH", "message": "it broke", "password": "hunter2"}')
 
     found = walk.observation
-    assert (found.event, found.gone) == (None, None)
+    assert (found.event, found.head, found.gone) == (None, None, None)
     assert found.title == "Report shop/r: it broke"
     assert found.details is not None
     assert found.details["password"] == MASK

@@ -73,6 +73,10 @@ def test_no_text_too_short_to_be_looked_at_holds_a_token(text: str) -> None:
     assert (redacted_text(text) == text) is (found is None)
 
 
+def test_the_shortest_token_is_masked_under_any_key() -> None:
+    assert redact({"note": "AKIA" + "0" * 16}) == {"note": MASK}
+
+
 def test_a_hostile_text_takes_linear_time() -> None:
     hostile = "eyJ" * 500_000  # quadratic would be minutes, and the test's time-out
     assert redacted_text(hostile) == hostile
