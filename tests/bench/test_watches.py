@@ -80,7 +80,7 @@ class Stopwatch(InformerManager):
         return super().subscribe(watched, hear, **how)
 
     def settled(self, source: RunningSource, ticket: Ticket) -> None:
-        """Events of one key end in the order in which they came, but for those that are coalesced: there it is near enough."""
+        """Events of one key end as they came, but for coalesced ones: where there are many, latencies are rough."""
         sent_ns = self._sent[source.plan.resource, ticket.key].popleft()
         self.seconds.append((time.monotonic_ns() - sent_ns) / 1e9)
 
