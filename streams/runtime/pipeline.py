@@ -95,9 +95,10 @@ def compose(
 def _decisions(
     specs: Specs, books: Books, *, now: WallClock
 ) -> tuple[Decision, Decision, Decision]:
-    """Filter and deduplication in the order of the document; described is what the first of them that needs it gets.
+    """Filter and deduplication in the order of the document; what deduplication gets is described first.
 
-    For subjects the order is only one of marks: an open Observation that the filter is against is resolved either way.
+    For subjects the order is only one of marks (an open Observation that the filter is against is resolved either
+    way), but for a body that cannot be decoded: with deduplication first it is looked into, wanted or not.
     """
     wanted, described = keep(specs.filter, books.index), describe(specs.normalise)
     if specs.once is not None:
