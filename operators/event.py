@@ -102,7 +102,7 @@ class RawEvent:
     def head(self) -> Head:
         """Decode what classifies the object, and pass over the rest; several times faster than the body.
 
-        Raises ``UndecodableError`` where the bytes are no JSON object; texts passed over are not looked into.
+        Raises ``UndecodableError`` where the bytes are no JSON object; what is passed over is not looked into.
         """
         try:
             return _head.decode(self.raw)

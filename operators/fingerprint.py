@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any, cast
 
 from operators.event import Body
@@ -26,7 +25,7 @@ def without_times(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
         return {
             key: without_times(inner) if inner.__class__ in _NESTED else inner
             for key, inner in cast("dict[str, Any]", value).items()
-            if not _says_when(key)
+            if key != "observedGeneration" and not key.endswith(_ONLY_WHEN)
         }
     if isinstance(value, list):
         return [
@@ -34,11 +33,6 @@ def without_times(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
             for inner in cast("list[Any]", value)
         ]
     return value
-
-
-@lru_cache(maxsize=4096)
-def _says_when(key: str) -> bool:
-    return key == "observedGeneration" or key.endswith(_ONLY_WHEN)
 
 
 def content(body: Body) -> Body:

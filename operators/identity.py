@@ -15,7 +15,7 @@ LABEL_CHARACTERS = 63
 """The longest label value Kubernetes accepts (apimachinery, validation.LabelValueMaxLength)."""
 
 _QUANTUM_BYTES, _QUANTUM_CHARACTERS = 5, 8
-"""Base32 encodes five bytes as eight characters (RFC 4648, 6), each five for themselves."""
+"""Base32 makes eight characters of each five bytes (RFC 4648, 6): no more is encoded than is read."""
 
 _canonical = msgspec.json.Encoder(order="deterministic")
 

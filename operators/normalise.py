@@ -64,7 +64,7 @@ def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, 
 
 
 def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observation]]:
-    """Turn each raw event into an Observation that is classified; what cannot be decoded ends ``dead_lettered``.
+    """Turn each raw event into an Observation that is classified; one without a head ends ``dead_lettered``.
 
     ::
 
@@ -165,7 +165,7 @@ def _departed(spec: Normalise, event: RawEvent) -> Observation | Outcome:
     if spec.ignore_departures:
         return ON_DELETE_IGNORE
     observation = _blank(spec, event)
-    observation.gone = event.departure
+    observation.depart(event.departure)
     return observation
 
 

@@ -31,11 +31,19 @@ SHORTEST_CHARACTERS = 20
 """No text that is shorter holds any of these: most texts of an object need no look."""
 
 
-@lru_cache(maxsize=4096)
 def names_a_secret(key: str) -> bool:
     """Whether a key says that its value is a secret: ``dbPassword``, ``api-key``, ``Set-Cookie``."""
+    return _remembered(key) if len(key) <= REMEMBERED_CHARACTERS else _names_a_secret(key)
+
+
+def _names_a_secret(key: str) -> bool:
     plain = key.lower().replace("-", "").replace("_", "").replace(".", "").replace(" ", "")
     return any(word in plain for word in _TELLING)
+
+
+REMEMBERED_CHARACTERS = 128
+"""A key may be as long as its object: such a one is not remembered."""
+_remembered = lru_cache(maxsize=4096)(_names_a_secret)
 
 
 def redacted_text(text: str) -> str:

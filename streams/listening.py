@@ -1,4 +1,7 @@
-"""An HTTP server's socket: nothing that was accepted stays open at the end."""
+"""An HTTP server's socket: no connection that it has accepted stays open at the end.
+
+Over TLS a connection is the server's once its handshake is done.
+"""
 
 from __future__ import annotations
 

@@ -206,6 +206,18 @@ def receive(product: Product, count: int) -> None:
     )
 
 
+def delivered(product: Product) -> None:
+    """Wait until the collector has all spans."""
+    wait_until(
+        lambda: (
+            product.total("zenstreams_spans_exported_total")
+            == product.total("zenstreams_spans_built_total")
+        ),
+        seconds=30,
+        what="all spans to be delivered",
+    )
+
+
 @pytest.fixture(scope="module")
 def mixed(place: Place) -> Done:
     """10,000 events, every trace kept."""
@@ -236,14 +248,7 @@ def mixed(place: Place) -> Done:
         product.quiet()
         outcomes = product.outcomes("mixed")
         product.assert_balanced("mixed")
-        wait_until(
-            lambda: (
-                product.total("zenstreams_spans_exported_total")
-                == product.total("zenstreams_spans_built_total")
-            ),
-            seconds=30,
-            what="all spans to be delivered",
-        )
+        delivered(product)
         spans = {
             name: product.total(f"zenstreams_spans_{name}_total")
             for name in ("built", "exported", "lost")
@@ -322,14 +327,7 @@ def test_t15_and_t18_at_one_in_a_hundred_and_with_a_collector_that_hangs(
     place.collector.requests.clear()
     with place.product(config_maps("rare", "wanted", ratio=0.01), "--grace", "5") as product:
         product.quiet()
-        wait_until(
-            lambda: (
-                product.total("zenstreams_spans_exported_total")
-                == product.total("zenstreams_spans_built_total")
-            ),
-            seconds=30,
-            what="all spans to be delivered",
-        )
+        delivered(product)
         ours = [one for one in place.observations() if one["spec"]["source"] == "rare"]
         roots = {(trace_id, it.root.span_id) for trace_id, it in place.collector.traces.items()}
         there = [one for one in roots_named(ours) if one in roots]
