@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -19,11 +18,8 @@ import msgspec
 import pytest
 import uvloop
 
-from streams.config.crd import manifests
-from tests.cluster.cluster import Cluster
+from tests.bench.genuine import genuine
 from tests.cluster.commands import TOKENS
-from tests.cluster.parts import CLUSTER, PARTS
-from tests.cluster.processes import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -76,15 +72,9 @@ def embedded(folder: Path) -> Generator[tuple[str, str, Path]]:
 
 
 @contextmanager
-def genuine(folder: Path) -> Generator[tuple[str, str, Path]]:
-    """The genuine one, where its parts are built."""
-    programs = {name: PARTS[name].program for name in CLUSTER}
-    if not all(program.exists() for program in programs.values()):
-        pytest.skip("the genuine server's parts are not built")
-    with Cluster(folder / "cluster", programs=programs) as cluster:
-        cluster.apply(*manifests())
-        served = lambda: cluster.request("GET", OBSERVATIONS).status == HTTPStatus.OK  # noqa: E731
-        wait_until(served, seconds=30, what="Observations to be served")
+def beside(folder: Path) -> Generator[tuple[str, str, Path]]:
+    """The genuine one."""
+    with genuine(folder) as cluster:
         yield cluster.url, TOKENS["admin"], cluster.ca_file
 
 
@@ -132,7 +122,7 @@ async def measure(place: tuple[str, str, Path], kind: str, count: int) -> tuple[
 
 @pytest.mark.parametrize("server", CREATES)
 def test_creates_and_replays(server: str, tmp_path: Path) -> None:
-    serving = embedded(tmp_path) if server == "embedded" else genuine(tmp_path)
+    serving = embedded(tmp_path) if server == "embedded" else beside(tmp_path)
     with serving as place:
         for kind in ("ConfigMap", "Observation"):
             count = CREATES[server] if kind == "ConfigMap" else CREATES[server] // 4

@@ -18,13 +18,11 @@ import uvloop
 
 from operators.outcome import Ending
 from streams.cluster.observations import FIELD_MANAGER, Observations
-from streams.config.crd import manifests
 from streams.runtime.running import RunningSource
 from tests.bench.bed import document, percentile, session_to, settled, surroundings
+from tests.bench.genuine import genuine
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import TOKENS
-from tests.cluster.parts import CLUSTER, PARTS
-from tests.cluster.processes import wait_until
 from tests.cluster.product import FAST, Product, ingester
 
 if TYPE_CHECKING:
@@ -69,22 +67,13 @@ class Recorded(Observations):
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    programs = {name: PARTS[name].program for name in CLUSTER}
-    if not all(program.exists() for program in programs.values()):
-        pytest.skip("the genuine server's parts are not built")
-    with Cluster(tmp_path_factory.mktemp("cluster"), programs=programs) as started:
-        started.apply(*manifests())
+    with genuine(tmp_path_factory.mktemp("cluster")) as started:
         for name in ("busy", "idle"):
             started.api().need(
                 "POST",
                 "/api/v1/namespaces",
                 body={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}},
             )
-        wait_until(
-            lambda: started.request("GET", OBSERVATIONS.format("busy")).status == 200,
-            seconds=30,
-            what="Observations to be served",
-        )
         yield started
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import msgspec
 import pytest
 from reactivex.subject import Subject as RxSubject
 
+from operators.buffer import Buffer
+from operators.clock import utc_now
+from operators.dedup import Dedup
 from operators.delivery import Delivery, Ledger, Ticket, deliver
 from operators.event import Change, Departure, Kind, RawEvent
 from operators.filter import Filter, keep
@@ -14,6 +20,8 @@ from operators.normalise import Normalise, describe, normalise, subject_name
 from operators.observation import Observation
 from operators.outcome import Ending
 from operators.redact import MASK
+from sinks.memory import MemorySink
+from streams.runtime.pipeline import Books, Specs, compose
 
 KIND = Kind("example.com", "v1", "reports", "Report", namespaced=True)
 SPEC = Normalise(ingester_namespace="n", ingester="i", source="s")
@@ -68,6 +76,42 @@ def test_what_is_not_wanted_is_never_decoded(monkeypatch: pytest.MonkeyPatch) ->
 
     filtered = (Ending.FILTERED, "minSeverity HIGH", ["receive", "normalise", "filter"])
     assert walk.ending() == filtered
+
+
+def waits(delay: float, callback: object, *_: object) -> Any:
+    raise AssertionError(f"{callback} waits {delay} s")
+
+
+def test_deduplication_first_and_kubernetes_events_need_the_body_of_what_is_unwanted() -> None:
+    plan = Specs(
+        buffer=Buffer(),
+        normalise=SPEC,
+        filter=Filter(min_severity="HIGH"),
+        dedup=Dedup(),
+        dedup_first=True,
+    )
+    events = Kind("", "v1", "events", "Event", namespaced=True)
+    for specs, kind, stage in (
+        (plan, KIND, "describe"),
+        (replace(plan, dedup_first=False), events, "normalise"),
+    ):
+        books, ended = Books.empty(specs.buffer), list[Ticket]()
+        source = RxSubject[RawEvent]()
+        compose(
+            specs,
+            source,
+            MemorySink(books.index, now=utc_now),
+            books=books,
+            clock=lambda: 0,
+            call_later=waits,
+            now=utc_now,
+            tell=ended.append,
+        ).subscribe()
+        source.on_next(RawEvent(kind, Change.ADDED, "shop", "r", "u", "1", UNREADABLE))
+
+        (ticket,) = ended
+        assert ticket.outcome is not None
+        assert (ticket.outcome.ending, ticket.marks[-1][0]) == (Ending.DEAD_LETTERED, stage)
 
 
 def test_what_is_wanted_and_cannot_be_decoded_is_a_dead_letter() -> None:
