@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from operators.event import Body
 from operators.identity import canonical
+from operators.shape import Shapes
 
 HEX_CHARACTERS = 32
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -16,17 +17,26 @@ _NESTED = frozenset({dict, list})
 """What JSON is decoded into, exactly; asked of every value of every object."""
 
 
+def _times(keys: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(key for key in keys if key == "observedGeneration" or key.endswith(_ONLY_WHEN))
+
+
+_TIMES = Shapes(_times)
+
+
 def without_times(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
     """Copy a JSON value without what only says when: fields named so, whole subtrees included.
 
     Kyverno rewrites ``timestamp: {seconds, nanos}`` every hour with nothing new.
     """
     if isinstance(value, dict):
-        return {
-            key: without_times(inner) if inner.__class__ in _NESTED else inner
-            for key, inner in cast("dict[str, Any]", value).items()
-            if key != "observedGeneration" and not key.endswith(_ONLY_WHEN)
-        }
+        kept = cast("dict[str, Any]", value).copy()
+        for key in _TIMES.of(kept):
+            del kept[key]
+        for key, inner in kept.items():
+            if inner.__class__ in _NESTED:
+                kept[key] = without_times(inner)
+        return kept
     if isinstance(value, list):
         return [
             without_times(inner) if inner.__class__ in _NESTED else inner

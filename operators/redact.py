@@ -6,6 +6,8 @@ import re
 from functools import lru_cache
 from typing import Any, cast
 
+from operators.shape import Shapes
+
 MASK = "***"
 
 _TELLING = (
@@ -74,19 +76,26 @@ def redact(value: Any) -> Any:  # noqa: ANN401  JSON of any shape
     return cast("Any", value)
 
 
+def _telling(keys: tuple[str, ...]) -> tuple[tuple[str, ...], bool]:
+    return tuple(key for key in keys if names_a_secret(key)), "name" in keys and "value" in keys
+
+
+_SHAPES = Shapes(_telling)
+"""The keys that name a secret, and whether the object is such a pair as a container's environment is made of."""
+
+
 def _redact_object(fields: dict[str, Any]) -> None:
-    name = fields.get("name")
-    if isinstance(name, str) and "value" in fields and names_a_secret(name):
-        fields["value"] = _masked(
-            fields["value"]
-        )  # the name/value pairs of a container's environment
+    telling, is_pair = _SHAPES.of(fields)
+    if is_pair and isinstance(fields["name"], str) and names_a_secret(fields["name"]):
+        fields["value"] = _masked(fields["value"])
+    for key in telling:
+        fields[key] = _masked(fields[key])
     for key, value in fields.items():
-        if names_a_secret(key):
-            fields[key] = _masked(value)
-        elif isinstance(value, str):
+        kind = value.__class__
+        if kind is str:
             if len(value) >= SHORTEST_CHARACTERS:
                 fields[key] = redacted_text(value)
-        elif isinstance(value, (dict, list)):
+        elif kind is dict or kind is list:
             redact(value)
 
 
