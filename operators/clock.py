@@ -26,6 +26,8 @@ CallLater = Callable[[float, Callable[[], object]], Timer]
 """Calls back after so many seconds: an event loop's ``call_later``."""
 
 NANOSECONDS_PER_SECOND = 1_000_000_000
+_SECONDS_CHARACTERS = len("2006-01-02T15:04:05")
+_MICRO_CHARACTERS = len("2006-01-02T15:04:05.000000")
 
 
 def utc_now() -> datetime:
@@ -40,9 +42,9 @@ def utc_now_ns() -> int:
 
 def timestamp(moment: datetime) -> str:
     """Write a moment as Kubernetes does: RFC 3339, whole seconds, ``Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return moment.astimezone(UTC).isoformat(timespec="seconds")[:_SECONDS_CHARACTERS] + "Z"
 
 
 def micro_timestamp(moment: datetime) -> str:
     """Write a moment as Kubernetes' MicroTime: RFC 3339, microseconds, ``Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")[:_MICRO_CHARACTERS] + "Z"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 from collections.abc import Sequence
 
@@ -14,8 +13,10 @@ DIGEST_CHARACTERS = 20
 LABEL_CHARACTERS = 63
 """The longest label value Kubernetes accepts (apimachinery, validation.LabelValueMaxLength)."""
 
-_QUANTUM_BYTES, _QUANTUM_CHARACTERS = 5, 8
-"""Base32 makes eight characters of each five bytes (RFC 4648, 6): no more is encoded than is read."""
+_BASE32 = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [first + second for first in _BASE32 for second in _BASE32]
+_PAIR_BITS, _PAIR_MASK = 10, 1023
+_DIGEST_BITS = 256
 
 _canonical = msgspec.json.Encoder(order="deterministic")
 
@@ -26,13 +27,15 @@ def canonical(value: object) -> bytes:
 
 
 def digest(value: object, *, characters: int) -> str:
-    """Take the first characters of the lower-case base32 of the SHA-256 of a value's canonical JSON.
+    """Take the first characters (an even number, 50 at most) of the base32 of the SHA-256 of a value's canonical JSON.
 
-    Lower case because the API server refuses upper case in names.
+    The alphabet is that of RFC 4648, 6, in lower case: the API server refuses upper case in names. Taken in pairs, as
+    every event is named, and ``base64.b32encode`` would be a tenth of what a filtered one costs.
     """
-    hashed = hashlib.sha256(canonical(value)).digest()
-    needed = -(-characters // _QUANTUM_CHARACTERS) * _QUANTUM_BYTES
-    return base64.b32encode(hashed[:needed]).decode().lower()[:characters]
+    bits = int.from_bytes(hashlib.sha256(canonical(value)).digest())
+    last = _DIGEST_BITS - characters // 2 * _PAIR_BITS
+    shifts = range(_DIGEST_BITS - _PAIR_BITS, last - 1, -_PAIR_BITS)
+    return "".join([_PAIRS[bits >> shift & _PAIR_MASK] for shift in shifts])
 
 
 def observation_name(source: str, identity: Sequence[str]) -> str:

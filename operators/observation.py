@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
 from operators.event import Body, Departure, Head, RawEvent
 from operators.severity import DEFAULT_PRIORITY
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """The object an Observation is about."""
 
     api_version: str
@@ -73,9 +74,8 @@ class Occurrence:
         return f"{self.uid}/{self.version}"
 
 
-@dataclass(slots=True)
-class Observation:
-    """What happened, to what, and how bad it is.
+class Observation(msgspec.Struct):
+    """What happened, to what, and how bad it is; one is made for each event, hence a struct.
 
     It is classified first, by the object's ``head``, and described from its body only if somebody wants it.
     A subject that is ``gone`` carries no details: its Observation is resolved or deleted, not rewritten.
