@@ -16,7 +16,7 @@ from reactivex.disposable import CompositeDisposable, Disposable
 
 from operators.delivery import Delivery, Operator, Ticket
 from operators.event import RawEvent
-from operators.outcome import NEWER, SPILLED, STOPPED, TOO_LARGE, Ending, Outcome
+from operators.outcome import NAMELESS, NEWER, SPILLED, STOPPED, TOO_LARGE, Ending, Outcome
 from operators.room import Credits, Room
 
 Event = Delivery[RawEvent]
@@ -170,7 +170,8 @@ class Gate:
                 self._on_their_way[key].superseded = False
             older.ticket.give_way(delivery.ticket)
             older.ticket.end("buffer", NEWER)
-        delivery.ticket.end("buffer", self._refused)
+        cannot_be_asked = self._refused is SPILLED and key is delivery.ticket
+        delivery.ticket.end("buffer", NAMELESS if cannot_be_asked else self._refused)
 
     def _let_go(self, key: object, delivery: Event) -> None:
         self._on_their_way[key] = delivery.ticket

@@ -91,8 +91,8 @@ class RawEvent:
 
     @property
     def key(self) -> str:
-        """By which events are ordered and coalesced: namespace and name, never the uid."""
-        return f"{self.namespace}/{self.name}"
+        """By which events are ordered and coalesced: namespace and name, never the uid; empty without a name."""
+        return f"{self.namespace}/{self.name}" if self.name else ""
 
     @property
     def size_bytes(self) -> int:

@@ -113,7 +113,7 @@ def describe(spec: Normalise) -> Operator[Delivery[Observation], Delivery[Observ
 
 
 def _undecodable(event: RawEvent, error: Exception) -> Outcome:
-    detail = f"{event.key}: {error}"[:DETAIL_CHARACTERS]
+    detail = f"{event.key or 'an object without a name'}: {error}"[:DETAIL_CHARACTERS]
     return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
 
 

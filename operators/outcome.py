@@ -71,6 +71,12 @@ class Outcome(msgspec.Struct, frozen=True):
 SPILLED = Outcome(Ending.COALESCED, "spilled", "no room: the subject is read again when there is")
 NEWER = Outcome(Ending.COALESCED, "newer", "a newer state of the same subject took its place")
 STOPPED = Outcome(Ending.INTERRUPTED, "stopped", "the process stopped before the event was done")
+NAMELESS = Outcome(
+    Ending.DEAD_LETTERED,
+    "undecodable",
+    "no room, and no name by which to read it again",
+    "overflow",
+)
 TOO_LARGE = Outcome(Ending.DEAD_LETTERED, "too_large", "larger than the whole buffer", "too_large")
 UNSETTLED = Outcome(Ending.FAILED, "unsettled", "nobody settled the event", "unsettled")
 

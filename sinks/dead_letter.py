@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from operators.clock import WallClock, timestamp
 from operators.delivery import Ticket
 from operators.outcome import FAULTS
+from operators.redact import redacted_text
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One event that ended by a fault; it holds no body, hence no secret."""
+    """One event that ended by a fault; it holds no body, and of an error no secret."""
 
     moment: str
     pipeline: str
@@ -47,10 +48,10 @@ class DeadLetters:
         letter = DeadLetter(
             timestamp(self._now()),
             pipeline,
-            str(ticket.key or ""),
+            ticket.key if isinstance(ticket.key, str) else "",
             outcome.ending.value,
             outcome.reason,
-            outcome.detail,
+            redacted_text(outcome.detail),
             f"{trace.trace_id:032x}" if trace is not None else "",
             f"{trace.root_id:016x}" if trace is not None else "",
         )

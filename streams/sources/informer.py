@@ -53,7 +53,8 @@ class InformerSource:
 
         def handle(notice: Notice) -> None:
             event = self._event(notice)
-            self._open[event.key] = self._open.get(event.key, 0) + 1
+            key = event.key
+            self._open[key] = self._open.get(key, 0) + 1
             emit(event)
 
         subscription = self._manager.subscribe(

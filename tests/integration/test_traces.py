@@ -544,6 +544,7 @@ def test_t20_no_secret_leaves(caplog: pytest.LogCaptureFixture) -> None:
                 "observations": b"".join(writer.bodies),
                 "metrics": metrics_of(pipeline),
                 "logs": logged.encode(),
+                "dead letters": repr(letters.letters).encode(),
             }
             outcomes = Counter(trace.outcome for trace in collector.traces.values())
             assert outcomes == {"stored": 1, "dead_lettered": 2, "failed": 1}

@@ -84,3 +84,15 @@ def test_completion_waits_for_settlement() -> None:
     assert not pipeline.completed
     pipeline.settle()
     assert pipeline.completed
+
+
+def test_events_without_a_name_are_nobodys_newer_state() -> None:
+    pipeline = Pipeline()
+    for _ in range(6):
+        pipeline.offer("")
+    while pipeline.out:
+        pipeline.settle()
+    assert pipeline.ledger.endings == {
+        (Ending.STORED, ""): 4,
+        (Ending.DEAD_LETTERED, "undecodable"): 2,
+    }
