@@ -26,7 +26,6 @@ from operators.clock import utc_now_ns
 from operators.delivery import Ledger, Ticket
 from operators.event import RawEvent
 from operators.outcome import Ending, Outcome
-from operators.trace import Trace
 from sinks.asking import Attempt
 from sinks.change import CREATED
 from streams.telemetry.encode import encoded
@@ -190,25 +189,6 @@ def test_what_an_event_costs() -> None:
     for name, measured in costs.items():
         spread = f"{min(measured):.2f}..{max(measured):.2f}"
         print(f"{name:45} {statistics.median(measured):8.2f} us/event  [{spread}]")
-
-
-def test_what_tracing_that_is_off_costs() -> None:
-    """All it adds to an event: a slot of its ticket, and two questions whether there is a tracer."""
-    ticket = Ticket(Ledger(), time.monotonic_ns, lambda _: None)
-    begin: Callable[[RawEvent], Trace] | None = None
-    times = 200_000
-    measured: list[float] = []
-    for _ in range(ROUNDS):
-        began_ns = time.process_time_ns()
-        for _ in range(times):
-            ticket.trace = None
-            if begin is not None:
-                raise AssertionError
-            if ticket.trace is not None:
-                raise AssertionError
-        measured.append((time.process_time_ns() - began_ns) / 1000 / times)
-    ticket.settle(CREATED)
-    print(f"{'off':45} {statistics.median(measured):8.2f} us/event")
 
 
 FAULTS = ("healthy", "down", "hangs", "503", "400")
