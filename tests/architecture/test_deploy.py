@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 import typer
 
 from streams.cli.main import app
@@ -28,6 +30,10 @@ SELECTED = {"app.kubernetes.io/name": "zen-streams"}
 
 def pod() -> dict[str, Any]:
     return shipped("Deployment")["spec"]["template"]["spec"]
+
+
+def project_version() -> str:
+    return tomllib.loads((TOP / "pyproject.toml").read_text())["project"]["version"]
 
 
 # --- the kustomization ----------------------------------------------------------------------------
@@ -64,10 +70,16 @@ def test_what_is_read_from_the_start_is_in_every_cluster() -> None:
 
 def test_the_image_has_the_version_of_the_project() -> None:
     (image,) = kustomization()["images"]
-    project = tomllib.loads((TOP / "pyproject.toml").read_text())["project"]
 
     assert image["name"] == container()["image"]
-    assert image["newTag"] == project["version"]
+    assert image["newTag"] == project_version()
+
+
+@pytest.mark.parametrize("path", ["README.md", "deploy/Dockerfile", "deploy/kustomization.yaml"])
+def test_who_builds_as_told_has_the_image_that_is_deployed(path: str) -> None:
+    (told,) = re.findall(r"docker build -f deploy/Dockerfile -t (\S+) \.", (TOP / path).read_text())
+
+    assert told == f"{container()['image']}:{project_version()}"
 
 
 def test_everything_is_in_one_namespace_and_selects_the_one_pod(tmp_path: Path) -> None:
