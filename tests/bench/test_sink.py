@@ -107,7 +107,10 @@ async def clear(client: aiohttp.ClientSession) -> None:
 
 
 async def ours(cluster: Cluster) -> tuple[float, Sent]:
-    """Observations a second, from the first request to the last answer, and what was sent."""
+    """Observations a second, from the first request to the last answer, and what was sent.
+
+    Its connections are new each round, the bare client's are not: that counts against the product.
+    """
     async with session_to(cluster.kubeconfig) as session:
         writer = Recorded(session)
         around = surroundings(session, writer)
