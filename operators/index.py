@@ -34,7 +34,7 @@ DOUBTFUL = ""
 
 
 class Index:
-    """The known Observations of one pipeline by name; bounded by the number of its subjects."""
+    """The known Observations of one pipeline by name; bounded by the number of subjects since the start."""
 
     __slots__ = ("_known",)
 
@@ -59,7 +59,7 @@ class Index:
         self._known.pop(name, None)
 
     def doubt(self, name: str, *, moment: str, traceparent: str = "") -> None:
-        """A write was sent and its answer never came: the Observation may exist, with whatever content.
+        """A request was sent and its answer never came: the Observation may exist, unresolved, with whatever content.
 
         If so, it carries the ``traceparent`` that was sent.
         """
@@ -68,12 +68,8 @@ class Index:
             self._known[name] = Known(DOUBTFUL, moment, moment, traceparent=traceparent)
         else:
             known.fingerprint = DOUBTFUL
+            known.resolved = False
 
     def __len__(self) -> int:
         """How many Observations are known."""
         return len(self._known)
-
-    def is_unresolved(self, name: str) -> bool:
-        """Whether there is such an Observation, and its subject was there when last seen."""
-        known = self._known.get(name)
-        return known is not None and not known.resolved

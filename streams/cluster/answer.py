@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from operators.redact import redacted_text
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 MESSAGE_CHARACTERS = 300
 """As much of an answer as a log line or a condition can carry."""
+
+UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
+"""What decoding raises: of bytes that are no UTF-8 a ``UnicodeDecodeError``, of a deep nest a ``RecursionError``."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -23,6 +28,18 @@ class _Status(msgspec.Struct):
     kind: str = ""
     reason: str | None = None
     message: str | None = None
+
+
+class _Cause(msgspec.Struct):
+    reason: str = ""
+
+
+class _Details(msgspec.Struct):
+    causes: list[_Cause] | None = None
+
+
+class _Detailed(msgspec.Struct):
+    details: _Details | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +71,25 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What the Status says, else the first characters of the body; one line, at most 300."""
+        """What the Status says, else the first characters of the body; one line, at most 300, secrets masked."""
         text = self._status().message or self.body[: 4 * MESSAGE_CHARACTERS].decode(
             "utf-8", "replace"
         )
-        return _CONTROL.sub(" ", text).strip()[:MESSAGE_CHARACTERS]
+        return redacted_text(_CONTROL.sub(" ", text).strip())[:MESSAGE_CHARACTERS]
+
+    @property
+    def causes(self) -> tuple[str, ...]:
+        """The reasons among the causes of the Status."""
+        try:
+            details = msgspec.json.decode(self.body, type=_Detailed).details
+        except UNDECODABLE:
+            return ()
+        return tuple(cause.reason for cause in (details.causes or ())) if details else ()
 
     def _status(self) -> _Status:
         try:
             status = msgspec.json.decode(self.body, type=_Status)
-        except msgspec.DecodeError:
+        except UNDECODABLE:
             return _Status()
         return status if status.kind == "Status" else _Status()
 
@@ -71,6 +97,6 @@ class Answer:
 def _date(text: str) -> datetime | None:
     try:
         date = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return date if date.tzinfo is not None else None

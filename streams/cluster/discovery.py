@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from operators.event import Kind
+from streams.cluster.answer import UNDECODABLE
 from streams.cluster.errors import DiscoveryError
 from streams.cluster.paths import group_path
 
@@ -41,7 +42,7 @@ async def resolve(session: Session, group: str, version: str, resource: str) -> 
         )
     try:
         listed = msgspec.json.decode(answer.body, type=_ResourceList)
-    except msgspec.DecodeError as error:
+    except UNDECODABLE as error:
         raise DiscoveryError(
             f"{group_path(group, version)}: not a list of resources: {error}", status=answer.status
         ) from error

@@ -10,7 +10,8 @@ import msgspec
 from operators.observation import Occurrence, Subject, Window
 from sinks.manifest import INGESTER_LABEL, TRACE_ANNOTATION
 from sinks.writer import Answer, UnansweredError
-from streams.cluster.errors import ClusterError, CredentialsRefusedError
+from streams.cluster.answer import UNDECODABLE
+from streams.cluster.errors import ClusterError, CredentialsRefusedError, TooLargeAnswerError
 from streams.cluster.paths import resource_path
 
 if TYPE_CHECKING:
@@ -22,24 +23,15 @@ if TYPE_CHECKING:
 
 GROUP, VERSION, RESOURCE = "zen.kube-zen.io", "v1alpha1", "observations"
 FIELD_MANAGER = "zen-streams"
-PAGE = 500
+PAGE_OBJECTS = 500
+"""client-go's page size; halved for the rest of a list when a page is too large to be read."""
+REFUSED = 400
+"""From this status on, an answer says why."""
 WRITE_SECONDS = 30.0
 LIST_SECONDS = 60.0
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 UNKNOWN = datetime.min.replace(tzinfo=UTC)
 """When a window was that the Observation does not say: long ago."""
-
-
-class _Cause(msgspec.Struct):
-    reason: str = ""
-
-
-class _Details(msgspec.Struct):
-    causes: list[_Cause] | None = None
-
-
-class _Status(msgspec.Struct):
-    details: _Details | None = None
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -97,7 +89,8 @@ class Stored(msgspec.Struct):
             return None
         uid, _, version = opening.opening.rpartition("/")
         start, end = opening.window_start, opening.window_end
-        window = Window(self.spec.fingerprint, self.metadata.name, start, end, self.traceparent)
+        window = Window(self.spec.fingerprint, self.metadata.name, start, end)
+        window.uid, window.traceparent = self.metadata.uid, self.traceparent
         return Occurrence(uid, version), window
 
     @property
@@ -112,14 +105,15 @@ class _Page(msgspec.Struct):
         continue_token: str = ""
 
     metadata: _ListMetadata
-    items: list[msgspec.Raw] = []
+    items: list[msgspec.Raw] | None
+    """Null where empty; what has none is no list, and must not be taken for one of nothing."""
 
 
 class ListRefusedError(Exception):
     """The server would not list the Observations; the message is its answer."""
 
     def __init__(self, answer: Response) -> None:
-        super().__init__(f"{answer.status} {answer.reason}: {answer.message}")
+        super().__init__(f"{f'{answer.status} {answer.reason}'.strip()}: {answer.message}")
         self.status = answer.status
 
 
@@ -163,10 +157,16 @@ class Observations:
 
         Raises ``ListRefusedError`` where the server answers anything but a list, and what the session raises.
         """
-        token = ""
+        token, limit = "", PAGE_OBJECTS
         while True:
-            page = await self._page(label, token)
-            for item in page.items:
+            try:
+                page = await self._page(label, token, limit=limit)
+            except TooLargeAnswerError:
+                if limit == 1:
+                    raise
+                limit //= 2
+                continue
+            for item in page.items or ():
                 stored = _stored(item)
                 if stored is not None:
                     yield stored
@@ -174,8 +174,8 @@ class Observations:
             if not token:
                 return
 
-    async def _page(self, label: str, token: str) -> _Page:
-        query = {"labelSelector": f"{INGESTER_LABEL}={label}", "limit": str(PAGE)}
+    async def _page(self, label: str, token: str, *, limit: int) -> _Page:
+        query = {"labelSelector": f"{INGESTER_LABEL}={label}", "limit": str(limit)}
         if token:
             query["continue"] = token
         response = await self._session.request(
@@ -183,7 +183,10 @@ class Observations:
         )
         if response.status != 200:  # noqa: PLR2004
             raise ListRefusedError(response)
-        return msgspec.json.decode(response.body, type=_Page)
+        try:
+            return msgspec.json.decode(response.body, type=_Page)
+        except UNDECODABLE:
+            raise ListRefusedError(response) from None
 
     async def _ask(
         self,
@@ -209,12 +212,14 @@ class Observations:
             return Answer(401, reason="Unauthorized", message=str(error))
         except ClusterError as error:
             raise UnansweredError(str(error)) from None
+        if response.status < REFUSED:  # the body is an Observation, and may be large
+            return Answer(response.status, response.body, waited_seconds=response.waited_seconds)
         return Answer(
             response.status,
             response.body,
             reason=response.reason,
             message=response.message,
-            causes=_causes(response),
+            causes=response.causes,
             retry_after_seconds=response.retry_after_seconds,
             waited_seconds=response.waited_seconds,
         )
@@ -235,16 +240,5 @@ def _stored(item: msgspec.Raw) -> Stored | None:
     """Decode an Observation; one that somebody else bent out of shape is written anew when its subject is seen."""
     try:
         return msgspec.json.decode(item, type=Stored)
-    except msgspec.ValidationError:
+    except UNDECODABLE:
         return None
-
-
-def _causes(response: Response) -> tuple[str, ...]:
-    if response.status != 403:  # noqa: PLR2004
-        return ()
-    try:
-        status = msgspec.json.decode(response.body, type=_Status)
-    except msgspec.DecodeError:
-        return ()
-    details = status.details
-    return tuple(cause.reason for cause in (details.causes or [])) if details is not None else ()

@@ -9,6 +9,8 @@ from operators.clock import NANOSECONDS_PER_SECOND
 INITIAL_SECONDS = 0.8
 CAP_SECONDS = 30.0
 RESET_SECONDS = 120.0
+RETRY_AFTER_CAP_SECONDS = 600.0
+"""A server that says "come back tomorrow" is asked sooner."""
 
 
 class Backoff:
@@ -24,14 +26,17 @@ class Backoff:
         self._seconds = INITIAL_SECONDS
         self._failed_at_ns: int | None = None
 
-    def next_ns(self, now_ns: int, *, cap_seconds: float = CAP_SECONDS) -> int:
-        """Note a failure; return the nanoseconds to wait, less than twice the cap."""
+    def next_ns(
+        self, now_ns: int, *, cap_seconds: float = CAP_SECONDS, asked_seconds: float = 0.0
+    ) -> int:
+        """Note a failure; return the nanoseconds to wait: less than twice the cap, unless the server asked for more."""
         if self._is_quiet(now_ns):
             self._seconds = INITIAL_SECONDS
         self._failed_at_ns = now_ns
         seconds = min(self._seconds, cap_seconds)
         self._seconds = min(seconds * 2, CAP_SECONDS)
-        return int(seconds * (1 + self._random()) * NANOSECONDS_PER_SECOND)
+        asked_seconds = min(asked_seconds, RETRY_AFTER_CAP_SECONDS)
+        return int(max(seconds * (1 + self._random()), asked_seconds) * NANOSECONDS_PER_SECOND)
 
     def _is_quiet(self, now_ns: int) -> bool:
         if self._failed_at_ns is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import msgspec
 
 from operators.event import Body, Change
+from streams.cluster.answer import UNDECODABLE
 from streams.informers.notice import Notice
 
 _KEY = b'"managedFields":'
@@ -114,7 +115,6 @@ class Found:
         return Notice(change, self.namespace, self.name, self.uid, self.version, self.raw, initial)
 
 
-_FAULTS = (msgspec.MsgspecError, ValueError, RecursionError)
 _line = msgspec.json.Decoder(Line)
 _object = msgspec.json.Decoder(_Object)
 _versioned = msgspec.json.Decoder(_Versioned)
@@ -127,7 +127,7 @@ def read_line(line: bytes) -> Line:
     """Read the envelope of a watch event; raises ``UnreadableError``."""
     try:
         return _line.decode(line)
-    except _FAULTS as error:
+    except UNDECODABLE as error:
         raise UnreadableError(str(error)) from None
 
 
@@ -135,7 +135,7 @@ def read_object(raw: bytes) -> Found:
     """Read whose state this is; raises ``UnreadableError`` without a name, a uid and a version."""
     try:
         metadata = _object.decode(raw).metadata
-    except _FAULTS as error:
+    except UNDECODABLE as error:
         raise UnreadableError(str(error)) from None
     if not (metadata.name and metadata.uid and metadata.resource_version):
         raise UnreadableError("an object without a name, a uid or a resourceVersion")
@@ -153,7 +153,7 @@ def read_version(raw: bytes) -> str:
     """Read the version a bookmark brings; raises ``UnreadableError``."""
     try:
         return _versioned.decode(raw).metadata.resource_version
-    except _FAULTS as error:
+    except UNDECODABLE as error:
         raise UnreadableError(str(error)) from None
 
 
@@ -161,7 +161,7 @@ def read_page(body: bytes) -> Page:
     """Read a page of a list; raises ``UnreadableError`` for anything else, a Table included."""
     try:
         page = _list.decode(body)
-    except _FAULTS as error:
+    except UNDECODABLE as error:
         raise UnreadableError(str(error)) from None
     if not page.metadata.resource_version:
         raise UnreadableError("a list without a resourceVersion")
@@ -172,7 +172,7 @@ def read_status(body: bytes) -> Status:
     """Read a Status; all is empty where the bytes are none."""
     try:
         status = _status.decode(body)
-    except _FAULTS:
+    except UNDECODABLE:
         status = _Status()
     wait_seconds = float(status.details.retry_after_seconds) if status.details else 0.0
     return Status(
@@ -195,6 +195,9 @@ def _without(managed: bytes, raw: bytes) -> bytes:
 
 def _emptied(raw: bytes) -> bytes:
     # The server put white space behind the colon: no API server of Kubernetes does, others may.
-    body = _body.decode(raw)
-    body["metadata"]["managedFields"] = []
-    return msgspec.json.encode(body)
+    try:
+        body = _body.decode(raw)
+        body["metadata"]["managedFields"] = []
+        return msgspec.json.encode(body)
+    except UNDECODABLE as error:  # the body is decoded here alone, and may hold what is no text
+        raise UnreadableError(str(error)) from None

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
+from operators.event import Departure
 from streams.cluster.errors import ClusterError
 from streams.informers.backoff import Backoff
 from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
 from streams.informers.decode import UnreadableError, read_object
 from streams.informers.feed import Feed
+from streams.informers.notice import Notice
 from streams.informers.reader import Answer
+from streams.informers.store import tombstone
 
 ASKED_AT_ONCE = 8
 """So many GETs are on their way together; a session holds more connections."""
 
 
 class Departures:
-    """The task that settles a feed's doubts, the oldest first."""
+    """The task that settles a feed's doubts, the oldest first; what got no clear answer comes last."""
 
     def __init__(
         self, feed: Feed, collection: Collection, *, clock: Clock, random: Callable[[], float]
@@ -43,11 +46,23 @@ class Departures:
         asked = {key: doubts[key][0] for key in keys}
         uids = await alive(self._collection, keys)
         for key, alive_uid in uids.items():
-            if alive_uid is not None and doubts.get(key, (None,))[0] is asked[key]:
+            if doubts.get(key, (None,))[0] is not asked[key]:
+                continue
+            if alive_uid is not None:
                 self._feed.settle(key, alive_uid=alive_uid)
+            else:  # others go first, or so many without an answer hold up all
+                doubts[key] = doubts.pop(key)
         if None in uids.values():
             wait_ns = self._backoff.next_ns(self._clock())
             await asyncio.sleep(wait_ns / NANOSECONDS_PER_SECOND)
+
+
+def departed(key: str, *, uid: str, alive_uid: str) -> Notice:
+    """Tell of a departure; who bears the name of an object whose uid nobody knows is taken for it."""
+    notice = tombstone(key, uid=uid)
+    if alive_uid and alive_uid == (uid or alive_uid):
+        notice.departure = Departure.LEFT_SELECTOR
+    return notice
 
 
 async def alive(collection: Collection, keys: Iterable[str]) -> dict[str, str | None]:

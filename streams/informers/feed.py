@@ -40,14 +40,13 @@ class Feed:
         self.subscriptions: tuple[Subscription, ...] = ()
         self.doubts: dict[str, tuple[Notice, Origin]] = {}
         self.doubtful = asyncio.Event()
-        self._overtook = ""
         self._doubts_bytes = 0
 
     @property
     def version(self) -> str:
         """The newest version that was told: the watch's, or that of a state which overtook it."""
-        watched = self.reflector.version
-        return self._overtook if is_older(watched, self._overtook) else watched
+        watched, overtook = self.reflector.version, self.store.overtook
+        return overtook if is_older(watched, overtook) else watched
 
     def tell(self, heard: Heard, origin: Origin) -> None:
         """Hand what was heard to every subscriber."""
@@ -88,7 +87,7 @@ class Feed:
     def take_in(self, found: Found, origin: Origin) -> None:
         """Tell everybody of a state that overtook the watch; the watch's own line will be the duplicate."""
         if is_older(self.version, found.version):
-            self._overtook = found.version
+            self.store.overtook = found.version
         self.tell(Heard(self.store.observe(found)), origin)
 
     def _tell(self, notice: Notice, origin: Origin) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from operators.clock import Clock
 from operators.room import Room
+from streams.informers.defects import defect_of, log_defect
 from streams.informers.informer import Discover, Informer
 from streams.informers.notice import Watched
 from streams.informers.reader import Reader
@@ -44,8 +45,7 @@ class InformerManager:
     @property
     def failures(self) -> list[BaseException]:
         """Why informers died that should not have: defects, for the liveness probe."""
-        ended = [task for _, task in self._running.values() if task.done()]
-        return [error for task in ended if not task.cancelled() and (error := task.exception())]
+        return [error for _, task in self._running.values() if (error := defect_of(task))]
 
     def subscribe(
         self,
@@ -88,7 +88,9 @@ class InformerManager:
             clock=self._clock,
             random=self._random,
         )
-        return informer, asyncio.create_task(informer.run(), name=f"informer {watched.resource}")
+        task = asyncio.create_task(informer.run(), name=f"informer {watched.resource}")
+        task.add_done_callback(log_defect)
+        return informer, task
 
     def _closed(self, subscription: Subscription) -> None:
         informer, task = self._running[subscription.watched]

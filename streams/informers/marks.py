@@ -55,9 +55,11 @@ class Marks:
                 del self._holds[hold]
 
     def put_last(self, key: str) -> None:
-        """Reading it again brought nothing: let others go first."""
+        """Reading it again, or asking how it departed, brought nothing: let others go first."""
         if self.due.pop(key, True) is None:
             self.due[key] = None
+        elif key in self.gone:
+            self.gone[key] = self.gone.pop(key)
 
     def release(self, now_ns: int) -> None:
         """Free all whose hold is closed, and one of each hold whose moment has come: its write is the try."""

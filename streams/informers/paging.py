@@ -5,7 +5,7 @@ from __future__ import annotations
 MAXIMUM_OBJECTS = 500
 """client-go's page size."""
 MINIMUM_OBJECTS = 50
-"""Below, a list of many small requests takes longer than its token lives (5 minutes at 5 a second)."""
+"""A list of many smaller requests takes longer than its token lives (5 minutes at 5 a second)."""
 TARGET_BYTES = 4 * 1024 * 1024
 """What a page should weigh: it is decoded in one go, and the loop stands still meanwhile."""
 
@@ -32,12 +32,12 @@ class Paging:
         return {**self._selectors, "limit": str(self._limit), "continue": token}
 
     def weigh(self, page_bytes: int) -> None:
-        """Halve the page size above 4 MiB, double it below a quarter of that; 50 to 500 objects."""
+        """Halve the page size above 4 MiB, but not below 50 objects; double it below a quarter of that, up to 500."""
         if page_bytes > TARGET_BYTES:
-            self.shrink()
+            self._limit = min(self._limit, max(self._limit // 2, MINIMUM_OBJECTS))
         elif page_bytes < TARGET_BYTES // 4:
             self._limit = min(self._limit * 2, MAXIMUM_OBJECTS)
 
     def shrink(self) -> None:
-        """Halve the page size: a page was too heavy to be read at all."""
-        self._limit = max(self._limit // 2, MINIMUM_OBJECTS)
+        """Halve the page size, down to one object: a page was too heavy to be read at all."""
+        self._limit = max(self._limit // 2, 1)

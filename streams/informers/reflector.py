@@ -34,8 +34,6 @@ WATCH_SECONDS_LEAST = 300
 """Watches end after 5 to 10 minutes, spread, so that reconnects do not come in herds."""
 KIND_MISSING_CAP_SECONDS = 5.0
 """An installed kind is met within 10 s."""
-RETRY_AFTER_CAP_SECONDS = 600.0
-"""A server that says "come back tomorrow" is asked sooner."""
 ERRORS_BEFORE_RELIST = 3
 """So often a watch is tried again from its version when the server answers with errors."""
 
@@ -140,12 +138,15 @@ class Reflector:
     def ended(self, now_ns: int) -> None:
         """The server ended the watch, as it does every few minutes; one that is new and brought nothing failed."""
         self._close("ended")
-        if self._version == self._opened_at and now_ns - self._opened_ns < SHORTEST_WATCH_NS:
+        if self._is_short(now_ns):
             self.failed(Fault.SHORT_WATCH, "the watch ended at once", now_ns=now_ns)
 
     def cut(self, message: str, now_ns: int) -> None:
-        """The connection broke: no failure if the watch brought anything, and there is more to be had."""
-        if self.is_watching and self._version != self._opened_at:
+        """The connection broke: a failure of what never was a watch, or was new and brought nothing.
+
+        Proxies cut what is quiet for half a minute; that is no trouble, and there is more to be had.
+        """
+        if self.is_watching and not self._is_short(now_ns):
             self._close("cut")
         else:
             self.failed(Fault.UNREACHABLE, message, now_ns=now_ns)
@@ -176,9 +177,9 @@ class Reflector:
             self.condition = Condition(fault.value, message, now_ns)
         self._turn(fault)
         cap = KIND_MISSING_CAP_SECONDS if fault is Fault.KIND_MISSING else CAP_SECONDS
-        asked_ns = min(retry_after_seconds, RETRY_AFTER_CAP_SECONDS) * NANOSECONDS_PER_SECOND
-        wait_ns = self._backoff.next_ns(now_ns, cap_seconds=cap)
-        self._wait_until_ns = now_ns + max(wait_ns, int(asked_ns))
+        self._wait_until_ns = now_ns + self._backoff.next_ns(
+            now_ns, cap_seconds=cap, asked_seconds=retry_after_seconds
+        )
 
     def _turn(self, fault: Fault) -> None:
         """What a fault means for what is asked next; where it means nothing, the same again."""
@@ -226,6 +227,9 @@ class Reflector:
         self._version = self.statistics.version = version
         self._has_moved = True
         self._errors = 0
+
+    def _is_short(self, now_ns: int) -> bool:
+        return self._version == self._opened_at and now_ns - self._opened_ns < SHORTEST_WATCH_NS
 
     def _close(self, reason: str) -> None:
         self.is_watching = False

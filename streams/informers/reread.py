@@ -11,17 +11,17 @@ from collections.abc import Callable, Container
 from itertools import islice
 
 from operators.clock import NANOSECONDS_PER_SECOND, Clock
-from operators.event import Change, Departure
+from operators.event import Change
 from streams.cluster.errors import ClusterError
 from streams.informers.backoff import Backoff
 from streams.informers.book import Silence
 from streams.informers.collection import FORBIDDEN, NOT_FOUND, OK, Collection
+from streams.informers.condition import Fault
 from streams.informers.decode import Found, UnreadableError, read_object
-from streams.informers.departures import ASKED_AT_ONCE, alive
+from streams.informers.departures import ASKED_AT_ONCE, alive, departed
 from streams.informers.feed import Age, Feed
 from streams.informers.notice import Notice, Origin
 from streams.informers.relisting import Need, Relisting, RereadError, refusal
-from streams.informers.store import tombstone
 from streams.informers.subscription import Subscription
 
 FEW = 10
@@ -31,6 +31,8 @@ AT_ONCE = 100
 """So many departures are told before the loop is given back."""
 REST_NS = NANOSECONDS_PER_SECOND
 """The pause after a list, and after a GET that brought nothing: the watch is about to tell."""
+FORBIDDEN_NS = 300 * NANOSECONDS_PER_SECOND
+"""How long whoever may not get lists: rights are granted later, too."""
 LONGEST_SLEEP_NS = 3600 * NANOSECONDS_PER_SECOND
 
 
@@ -47,7 +49,9 @@ class Rereader:
         self._woken = asyncio.Event()
         self._rest_until_ns = 0
         self._relisting: Relisting | None = None
-        self._may_get = True
+        self._may_get_at_ns = 0
+        self._skips_questions = False
+        """Whether the last round ended at a question without an answer: this one does the rest first."""
 
     def wake(self) -> None:
         """Look again what is due."""
@@ -91,8 +95,7 @@ class Rereader:
     async def _round(self) -> None:
         if self._relisting is None:
             ready = [one for one in self._feed.subscriptions if not one.room.is_full]
-            for subscription in ready:
-                await self._tell_gone(subscription)
+            await self._tell_all_gone(ready)
             self._relisting = self._begin_list(ready)
             if self._relisting is None:
                 for subscription in ready:
@@ -106,7 +109,8 @@ class Rereader:
 
     def _begin_list(self, ready: list[Subscription]) -> Relisting | None:
         needs = {one: need for one in ready if (need := self._needs_all(one)) is not None}
-        few = max(FEW, len(self._feed.store) // PAGE_OBJECTS) if self._may_get else 0
+        may_get = self._clock() >= self._may_get_at_ns
+        few = max(FEW, len(self._feed.store) // PAGE_OBJECTS) if may_get else 0
         if not needs and sum(len(one.marks.due) for one in ready) <= few:
             return None
         for one in ready:
@@ -133,8 +137,17 @@ class Rereader:
         elif need is Need.RESYNC:
             subscription.resync_later(self._clock(), since_ns=self._feed.since_ns)
 
-    async def _tell_gone(self, subscription: Subscription) -> None:
-        """Tell of departures; where the object may live on elsewhere, one GET tells."""
+    async def _tell_all_gone(self, ready: list[Subscription]) -> None:
+        if self._skips_questions:
+            self._skips_questions = False
+            return
+        unclear = [await self._tell_gone(one) for one in ready]
+        if any(unclear):
+            self._skips_questions = True
+            raise RereadError(Fault.SERVER_ERROR, "no clear answer", retry_after_seconds=0.0)
+
+    async def _tell_gone(self, subscription: Subscription) -> bool:
+        """Tell of departures, by one GET where the object may live on elsewhere; whether an answer was unclear."""
         gone, may_live_on = subscription.marks.gone, self._feed.watched.may_live_on
         first = dict(islice(gone.items(), AT_ONCE))
         asked = [key for key in first if may_live_on(key)][:ASKED_AT_ONCE]
@@ -142,18 +155,20 @@ class Rereader:
         living |= await alive(self._collection, asked)
         for key, alive_uid in living.items():
             if alive_uid is None:
-                self._back_off(0.0)
+                subscription.marks.put_last(key)
             elif gone.get(key) == first[key] and not subscription.room.is_full:
-                self._tell(subscription, _departed(key, uid=first[key], alive_uid=alive_uid))
+                self._tell(subscription, departed(key, uid=first[key], alive_uid=alive_uid))
+        return None in living.values()
 
     async def _tell_first(self, subscription: Subscription) -> None:
         """Read one marked object, and tell of it whoever has it marked."""
         key = next(iter(subscription.marks.due), None)
         if key is None:
             return
+        self._put_last(key)  # should it get no answer, others go first
         answer = await self._collection.get(key)
         if answer.status == FORBIDDEN:
-            self._may_get = False  # whoever may list, lists
+            self._may_get_at_ns = self._clock() + FORBIDDEN_NS  # whoever may list, lists
             return
         if answer.status not in {OK, NOT_FOUND}:
             raise refusal(answer)
@@ -184,13 +199,17 @@ class Rereader:
 
     def _rest(self, key: str) -> None:
         self._rest_until_ns = self._clock() + REST_NS
+        self._put_last(key)
+
+    def _put_last(self, key: str) -> None:
         for one in self._feed.subscriptions:
             one.marks.put_last(key)
 
     def _back_off(self, retry_after_seconds: float) -> None:
         now_ns = self._clock()
-        asked_ns = int(retry_after_seconds * NANOSECONDS_PER_SECOND)
-        self._rest_until_ns = now_ns + max(self._backoff.next_ns(now_ns), asked_ns)
+        self._rest_until_ns = now_ns + self._backoff.next_ns(
+            now_ns, asked_seconds=retry_after_seconds
+        )
 
     async def _sleep(self, now_ns: int) -> None:
         """Sleep until something may be due: a moment, a wake-up, or room where there was none.
@@ -221,11 +240,3 @@ class Rereader:
                 if at_ns is not None and at_ns > now_ns
             ]
         return min(moments)
-
-
-def _departed(key: str, *, uid: str, alive_uid: str) -> Notice:
-    """Tell of a departure; who bears the name of an object whose uid nobody knows is taken for it."""
-    notice = tombstone(key, uid=uid)
-    if alive_uid and alive_uid == (uid or alive_uid):
-        notice.departure = Departure.LEFT_SELECTOR
-    return notice

@@ -29,9 +29,11 @@ class Store:
     why it is one text and no tuple.
     """
 
-    __slots__ = ("_entries",)
+    __slots__ = ("_entries", "overtook")
 
     def __init__(self) -> None:
+        self.overtook = ""
+        """The newest version of a state that overtook the watch, "" if none did."""
         self._entries: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -100,6 +102,7 @@ class Store:
 
     def forget_versions(self) -> None:
         """Take every state that comes next as news: the server's versions began anew."""
+        self.overtook = ""
         for key, entry in self._entries.items():
             self._entries[key] = f" {entry.partition(' ')[2]}"
 

@@ -32,7 +32,7 @@ from streams.runtime.contact import Contact
 from streams.runtime.garbage import spare_the_loop
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
-from streams.runtime.running import Listener, RunningSource, Surroundings
+from streams.runtime.running import RunningSource, Surroundings, WhenEnded
 from streams.runtime.settings import Settings, product_version
 from streams.runtime.traces import FLUSH_SECONDS, UNTRACED, Traces, traces_of
 from streams.tracing.tracer import Moments
@@ -53,7 +53,7 @@ class App:
         settings: Settings,
         *,
         session: Session,
-        listeners: tuple[Listener, ...] = (),
+        listeners: tuple[WhenEnded, ...] = (),
         traces: Traces = UNTRACED,
     ) -> None:
         self._settings = settings
@@ -81,7 +81,7 @@ class App:
         self.sources = [RunningSource(plan, around) for plan in plans]
 
     async def run(self, signals: Signals) -> int:
-        """Work until a signal, then drain; the exit code of semantics section 11.
+        """Work until a signal, then drain; the exit code (``--help`` lists them).
 
         Raises ``CredentialsRefusedError`` where the API server refuses ours on first contact.
         """
@@ -156,7 +156,7 @@ async def opened(
     plans: Sequence[Plan],
     settings: Settings,
     *,
-    listeners: tuple[Listener, ...] = (),
+    listeners: tuple[WhenEnded, ...] = (),
     draws_traces: bool = False,
 ) -> AsyncGenerator[tuple[App, Health]]:
     """Connect an app to its cluster, and answer probes for it, as long as it is held; it does not run yet.

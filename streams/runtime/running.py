@@ -21,6 +21,7 @@ from sinks.holds import Holds
 from sinks.observation import ObservationSink
 from streams.cluster.observations import Observations
 from streams.config.plan import Plan
+from streams.informers.defects import defect_of, log_defect
 from streams.informers.manager import InformerManager
 from streams.informers.subscription import Subscription
 from streams.runtime.pipeline import Books, compose, namer_of, owner_of, specs_of, watched_of
@@ -33,8 +34,7 @@ from streams.tracing.span import Span
 
 log = logging.getLogger(__name__)
 
-
-Listener = Callable[["RunningSource", Ticket], None]
+WhenEnded = Callable[["RunningSource", Ticket], None]
 """Told of every event of a source that ended, after the books; it must not raise."""
 
 
@@ -51,7 +51,7 @@ class Surroundings:
     random: Callable[[], float]
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     traces: Traces = UNTRACED
-    listeners: tuple[Listener, ...] = ()
+    listeners: tuple[WhenEnded, ...] = ()
 
 
 class RunningSource:
@@ -126,14 +126,12 @@ class RunningSource:
     @property
     def failure(self) -> BaseException | None:
         """Why the source's own task ended before its time: a defect, for the liveness probe."""
-        task = self._task
-        if task is None or not task.done() or task.cancelled():
-            return None
-        return task.exception()
+        return defect_of(self._task) if self._task is not None else None
 
     def start(self) -> None:
         """Begin; whatever is in the way becomes the condition, and is tried again."""
         self._task = asyncio.create_task(self._run(), name=f"source {self.ingester}")
+        self._task.add_done_callback(log_defect)
 
     def stop_intake(self) -> None:
         """Take nothing in any more; what is on its way goes on."""
@@ -212,12 +210,15 @@ class RunningSource:
         )
 
     def _tell(self, ticket: Ticket) -> None:
-        self.timings.note(ticket)
-        if self._tracer is not None:
-            self._tracer.end(ticket)
-        self._around.dead_letters.note(self.ingester, ticket)
-        for listener in self._around.listeners:
-            listener(self, ticket)
+        try:
+            self.timings.note(ticket)
+            if self._tracer is not None:
+                self._tracer.end(ticket)
+            self._around.dead_letters.note(self.ingester, ticket)
+            for listener in self._around.listeners:
+                listener(self, ticket)
+        except Exception:  # behind this wait the callbacks that give back room and credit
+            log.exception("an ending could not be told", extra={"ingester": self.ingester})
         if not self.books.ledger.in_flight:
             self._empty.set()
 
@@ -227,7 +228,7 @@ class RunningSource:
 
     def _matters(self, key: str) -> bool:
         """Whether there is an Observation to resolve, should the object depart."""
-        return self.books.index.is_unresolved(self._name_of(key))
+        return self.books.index.is_open(self._name_of(key))
 
     def _write_to(self, around: Surroundings) -> ObservationSink:
         return ObservationSink(

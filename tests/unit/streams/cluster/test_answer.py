@@ -24,6 +24,7 @@ DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "inf"}, None),
         ({"Retry-After": "²"}, None),
+        ({"Retry-After": f"Wed, 21 Oct {9**30} 07:28:30 GMT", "Date": DATE}, None),
     ],
 )
 def test_when_to_come_again(headers: dict[str, str], expected: float | None) -> None:
@@ -38,6 +39,14 @@ def test_a_status_gives_reason_and_message() -> None:
     assert answer.message == "first second [31m"
 
 
+def test_a_status_gives_its_causes() -> None:
+    body = (
+        b'{"kind":"Status","details":{"causes":[{"reason":"NamespaceTerminating"},{"field":"f"}]}}'
+    )
+    assert Answer(403, {}, body).causes == ("NamespaceTerminating", "")
+    assert Answer(403, {}, b'{"kind":"Status","details":{"causes":null}}').causes == ()
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -46,12 +55,16 @@ def test_a_status_gives_reason_and_message() -> None:
         (b'{"kind":"Pod","message":"mine","reason":"mine"}', '{"kind":"Pod"'),
         (b'{"kind":"Status","reason":7}', '{"kind":"Status"'),
         (b"\xff\xfe\x00", "\ufffd\ufffd"),
+        (b'{"message":"caf\xe9"}', '{"message":"caf\ufffd"}'),
+        (b'{"message":' * 100_000, '{"message":'),
+        (b'{"a":' * 100_000, '{"a":'),
         (b"", ""),
     ],
 )
 def test_what_is_no_status_is_shown_as_it_is(body: bytes, message: str) -> None:
     answer = Answer(500, {}, body)
     assert answer.reason == ""
+    assert answer.causes == ()
     assert answer.message.startswith(message)
 
 

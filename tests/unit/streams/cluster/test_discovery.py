@@ -33,14 +33,20 @@ APPS = {
     ],
 }
 
+NO_LISTS = {
+    "/apis/strange/v1": b"<html>",
+    "/apis/latin/v1": b'{"resources":[{"name":"caf\xe9"}]}',
+    "/apis/deep/v1": b'{"a":' * 100_000,
+}
+
 
 async def _server(request: web.BaseRequest) -> web.StreamResponse:
     if request.path == "/apis/apps/v1":
         return web.Response(body=msgspec.json.encode(APPS))
     if request.path == "/apis/forbidden/v1":
         return status(403, reason="Forbidden", message="not for you")
-    if request.path == "/apis/strange/v1":
-        return web.Response(body=b"<html>")
+    if request.path in NO_LISTS:
+        return web.Response(body=NO_LISTS[request.path])
     if request.path == "/api/v1":
         return web.Response(body=b'{"resources": null}')
     return web.Response(status=404, text="404 page not found\n")
@@ -82,8 +88,12 @@ def test_a_refusal_is_no_absence(tmp_path: Path) -> None:
     with pytest.raises(DiscoveryError, match="403 not for you") as caught:
         _resolve(tmp_path, "forbidden", "v1", "things")
     assert caught.value.status == 403
+
+
+@pytest.mark.parametrize("group", ["strange", "latin", "deep"])
+def test_what_is_no_list_of_resources_is_said_to_be_none(tmp_path: Path, group: str) -> None:
     with pytest.raises(DiscoveryError, match="not a list of resources"):
-        _resolve(tmp_path, "strange", "v1", "things")
+        _resolve(tmp_path, group, "v1", "things")
 
 
 def test_nobody_there_is_unreachable(tmp_path: Path) -> None:

@@ -25,6 +25,13 @@ def test_waits_stay_under_a_lower_cap() -> None:
     assert waits(Backoff(lambda: 0.0), 6, cap_seconds=5.0) == [0.8, 1.6, 3.2, 5, 5, 5]
 
 
+def test_the_server_is_waited_for_up_to_ten_minutes() -> None:
+    assert waits(Backoff(lambda: 0.0), 2, asked_seconds=20.0) == [20, 20]
+    assert waits(Backoff(lambda: 0.0), 2, asked_seconds=1.0) == [1, 1.6]
+    for far in (86_400.0, float("inf")):
+        assert waits(Backoff(lambda: 0.0), 1, asked_seconds=far) == [600]
+
+
 def test_two_quiet_minutes_begin_anew() -> None:
     backoff = Backoff(lambda: 0.0)
     waits(backoff, 5)

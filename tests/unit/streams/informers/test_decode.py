@@ -37,6 +37,12 @@ def test_managed_fields_go_whatever_white_space_the_server_writes() -> None:
     assert body["data"] == {"note": '"managedFields":[]'}
 
 
+def test_white_space_before_managed_fields_and_no_text_in_the_body_is_unreadable() -> None:
+    spaced = OBJECT.replace(b'"managedFields":[', b'"managedFields": [')
+    with pytest.raises(UnreadableError):
+        read_object(spaced.replace(b'"data":{', b'"data":{"latin":"caf\xe9",'))
+
+
 @pytest.mark.parametrize("managed", [b"", b"[]", b"null"])
 def test_an_object_without_managed_fields_is_whole(managed: bytes) -> None:
     field = b',"managedFields":' + managed if managed else b""
@@ -122,6 +128,7 @@ def test_a_status_says_what_it_says_and_other_bytes_nothing() -> None:
     assert (said.code, said.reason, said.message) == (410, "Expired", "m")
     assert (said.retry_after_seconds, said.token) == (3.0, "t")
     assert read_status(b"404 page not found").code == 0
+    assert read_status(b'{"message":"caf\xe9"}').message == ""
 
 
 def test_a_bookmark_brings_a_version() -> None:

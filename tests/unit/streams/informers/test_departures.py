@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from operators.event import Change, Departure
+from streams.informers.departures import ASKED_AT_ONCE
 from streams.informers.feed import DOUBTS_MAXIMUM_BYTES, Feed
 from streams.informers.notice import Notice, Origin
 from streams.informers.steps import Heard
-from tests.kit.model_client import Asked, Reply, refusal
+from tests.kit.model_client import Asked, Reply, nothing, refusal
 from tests.unit.streams.informers.world import SELECTED, Subscriber, World, play
 
 IN, OUT = {"in": "yes"}, {"in": "no"}
@@ -120,6 +121,24 @@ def test_a_question_that_fails_is_asked_again_and_one_that_is_forbidden_is_a_del
         world.api.put("b", **OUT)
         await world.until(lambda: len(departures(one)) == 2)
         assert departures(one) == [("a", Departure.LEFT_SELECTOR), ("b", Departure.DELETED)]
+
+    play(scene)
+
+
+def test_what_gets_no_answer_holds_up_nothing_else() -> None:
+    async def scene(world: World) -> None:
+        silent = [f"s{number}" for number in range(ASKED_AT_ONCE)]
+        one = await begin(world, *silent, "z")
+
+        async def fail(asked: Asked) -> Reply | None:
+            return refusal(500) if asked.name in silent else None
+
+        world.client.interfere = fail
+        for name in (*silent, "z"):
+            world.api.put(name, **OUT)
+        await world.until(lambda: departures(one) == [("z", Departure.LEFT_SELECTOR)])
+        world.client.interfere = nothing
+        await world.until(lambda: len(departures(one)) == ASKED_AT_ONCE + 1)
 
     play(scene)
 

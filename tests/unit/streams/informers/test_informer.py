@@ -346,7 +346,9 @@ def test_what_has_no_namespace_is_asked_for_without_one() -> None:
     assert {one.path for one in world.client.asked} == {"/apis/g/v1/widgets"}
 
 
-def test_a_defect_is_kept_for_the_liveness_probe() -> None:
+def test_a_defect_is_logged_and_kept_for_the_liveness_probe(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def scene(world: World) -> None:
         async def discover(_: Watched) -> Kind | None:
             raise ZeroDivisionError
@@ -359,6 +361,10 @@ def test_a_defect_is_kept_for_the_liveness_probe() -> None:
         await broken.close()
 
     play(scene)
+    (record,) = (one for one in caplog.records if one.levelno == logging.ERROR)
+    assert vars(record)["task"] == "informer pods"
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], BaseExceptionGroup)
 
 
 def test_a_body_is_told_without_its_managed_fields() -> None:

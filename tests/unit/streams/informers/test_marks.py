@@ -76,3 +76,12 @@ def test_who_brought_nothing_goes_behind_the_others() -> None:
     marked.put_last("n/c")
 
     assert list(marked.due) == ["n/b", "n/a"]
+
+
+def test_a_departure_that_brought_nothing_goes_behind_the_others_and_keeps_its_uid() -> None:
+    marked = marks()
+    marked.add("n/a", None, uid="uid-a")
+    marked.add("n/b", None, uid="uid-b")
+    marked.put_last("n/a")
+
+    assert list(marked.gone.items()) == [("n/b", "uid-b"), ("n/a", "uid-a")]

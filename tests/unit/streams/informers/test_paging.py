@@ -34,3 +34,19 @@ def test_pages_follow_their_weight_between_50_and_500_objects() -> None:
     assert limits(1000, 5) == [100, 200, 400, MAXIMUM_OBJECTS, MAXIMUM_OBJECTS]
     paging.shrink()
     assert paging.first("")["limit"] == "250"
+
+
+def test_what_cannot_be_read_at_all_is_asked_for_in_ever_smaller_pages_down_to_one_object() -> None:
+    paging = Paging({})
+    for _ in range(4):
+        paging.shrink()
+    assert paging.first("")["limit"] == "31"
+    paging.weigh(TARGET_BYTES + 1)
+    assert (
+        paging.first("")["limit"] == "31"
+    )  # halved no further, and not back to what was too large
+    for _ in range(6):
+        paging.shrink()
+    assert paging.first("")["limit"] == "1"
+    paging.weigh(1000)
+    assert paging.first("")["limit"] == "2"

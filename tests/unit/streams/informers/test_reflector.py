@@ -321,6 +321,31 @@ def test_a_watch_that_ends_in_its_time_or_brought_something_goes_on_at_once() ->
     assert talk.reflector.statistics.connects == {"listed": 1, "ended": 2, "cut": 1, "failed": 1}
 
 
+def test_a_quiet_watch_that_is_cut_after_a_while_is_opened_again_at_once() -> None:
+    talk = Conversation()
+    talk.watching()
+    for _ in range(5):
+        talk.now_ns += 30 * SECOND
+        talk.reflector.cut("reset by a proxy", talk.now_ns)
+        assert (talk.waits(), talk.reason) == (0, "")
+        assert talk.query()["watch"] == "true"
+        talk.reflector.opened(talk.now_ns)
+
+    assert talk.reflector.statistics.connects == {"listed": 1, "cut": 5}
+    assert not talk.reflector.statistics.failures
+
+
+def test_a_watch_that_never_opened_is_a_failure_however_long_it_took() -> None:
+    talk = Conversation()
+    talk.watching()
+    talk.reflector.idle()
+    talk.query()
+    talk.now_ns += 30 * SECOND
+    talk.reflector.cut("no answer", talk.now_ns)
+
+    assert (talk.waits(), talk.reason) == (0.8, "Unreachable")
+
+
 def test_who_asks_too_much_comes_again_when_told() -> None:
     talk = Conversation()
     talk.reflector.resolved()

@@ -17,7 +17,7 @@ from streams.informers.feed import Feed
 from streams.informers.notice import Watched
 from streams.informers.reread import Rereader
 from tests.kit.model_api import ModelApi
-from tests.kit.model_client import Asked, ModelClient, Reply, refusal
+from tests.kit.model_client import Asked, ModelClient, Reply, nothing, refusal
 from tests.unit.streams.informers.world import SELECTED, Subscriber, World, play
 
 
@@ -485,9 +485,15 @@ def test_who_may_list_but_not_get_lists() -> None:
         await world.until(lambda: one.subscription.dirty_count == 0)
         one.subscription.mark_dirty("default/c001")
         await world.until(lambda: one.subscription.dirty_count == 0)
+        assert (world.client.count("get"), world.client.count("list")) == (1, 3)
+
+        world.client.interfere = nothing  # the right is granted
+        await world.rest(300)
+        one.subscription.mark_dirty("default/c001")
+        await world.until(lambda: one.subscription.dirty_count == 0)
 
     world = play(scene)
-    assert (world.client.count("get"), world.client.count("list")) == (1, 3)
+    assert (world.client.count("get"), world.client.count("list")) == (2, 3)
 
 
 def test_an_object_too_large_for_the_room_that_is_left_is_tried_once_a_second() -> None:
@@ -609,6 +615,91 @@ def test_only_so_many_are_asked_for_at_once_whoever_fails_again() -> None:
         await world.until(lambda: len(one.told) == 100)
         assert most == ASKED_AT_ONCE
         assert {notice.change for notice in one.told} == {Change.DELETED}
+
+    play(scene)
+
+
+def test_questions_without_an_answer_cost_one_wait_and_hold_up_nothing_else() -> None:
+    async def scene(world: World) -> None:
+        one = world.subscribe(SELECTED)
+        await watching(world)
+        since = world.loop.time()
+
+        async def fail(asked: Asked) -> Reply | None:
+            return refusal(500) if asked.name.startswith("c0") else None
+
+        world.client.interfere = fail
+        for number in range(ASKED_AT_ONCE):
+            one.subscription.mark_dirty(f"default/c{number:03}", uid="uid-0")
+        one.subscription.mark_dirty("default/z", uid="uid-0")
+        await world.until(lambda: one.changes == [(Change.DELETED, "z")])
+        assert world.loop.time() - since < 2
+        late = world.subscribe(SELECTED)
+        async with asyncio.timeout(5):
+            await late.subscription.synced.wait()
+        world.client.interfere = nothing
+        await world.until(lambda: one.subscription.dirty_count == 0)
+
+    play(scene)
+
+
+def test_after_a_question_without_an_answer_nothing_is_asked_for_a_while() -> None:
+    async def scene(world: World) -> None:
+        world.api.put("a", **{"in": "yes"})
+        one = world.subscribe(SELECTED)
+        await watching(world)
+        asked_at: list[tuple[str, float]] = []
+
+        async def fail(asked: Asked) -> Reply | None:
+            asked_at.append((asked.name, world.loop.time()))
+            return refusal(500) if asked.name == "gone" else None
+
+        world.client.interfere = fail
+        one.subscription.mark_dirty("default/gone", uid="uid-0")
+        one.subscription.mark_dirty("default/a")
+        await world.until(lambda: one.subscription.dirty_count == 1)
+        (first, then), (second, later) = asked_at[:2]
+        assert (first, second) == ("gone", "a")
+        assert later - then >= 0.8
+
+    play(scene)
+
+
+def test_an_object_that_gets_no_answer_holds_up_no_other() -> None:
+    async def scene(world: World) -> None:
+        world.fill(3)
+        one = world.subscribe()
+        await watching(world)
+
+        async def fail(asked: Asked) -> Reply | None:
+            if asked.name == "c000":
+                raise UnreachableError("reset")
+            return refusal(500) if asked.name == "c001" else None
+
+        world.client.interfere = fail
+        for name in ("c000", "c001", "c002"):
+            one.subscription.mark_dirty(f"default/{name}")
+        await world.until(lambda: one.changes[3:] == [(Change.MODIFIED, "c002")])
+
+    play(scene)
+
+
+def test_who_asks_too_much_reads_again_within_ten_minutes() -> None:
+    async def scene(world: World) -> None:
+        world.fill(1)
+        one = world.subscribe()
+        await watching(world)
+        answers = [refusal(429, retry_after=86_400.0)]
+
+        async def fail(asked: Asked) -> Reply | None:
+            return answers.pop() if asked.verb == "get" and answers else None
+
+        world.client.interfere = fail
+        since = world.loop.time()
+        one.subscription.mark_dirty("default/c000")
+        await world.rest(500)
+        await world.until(lambda: one.subscription.dirty_count == 0)
+        assert 600 <= world.loop.time() - since < 601
 
     play(scene)
 
