@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Any
+from weakref import ReferenceType, ref
 
 from pydantic import BaseModel, ConfigDict, PositiveInt
 from reactivex import Observable, abc
@@ -73,7 +74,8 @@ class Gate:
         self._observer = observer
         self._ready: dict[Any, Event] = {}
         self._behind: dict[Any, Event] = {}
-        self._on_their_way: dict[Any, Ticket] = {}
+        self._on_their_way: dict[Any, ReferenceType[Ticket]] = {}
+        """Not owned here: a delivery that somebody lost must be missed (``Ticket.__del__``)."""
         self._held = 0
         self._draining = False
         self._finished = False
@@ -98,9 +100,10 @@ class Gate:
             self._let_go(key, delivery)
             return
         waiting[key] = delivery
-        if waiting is self._behind:
-            self._on_their_way[key].superseded = True
-            self._on_their_way[key].give_way(delivery.ticket)
+        ahead = self._ahead_of(key)
+        if ahead is not None:
+            ahead.superseded = True
+            ahead.give_way(delivery.ticket)
         if older is not None:
             older.ticket.give_way(delivery.ticket)
             older.ticket.end("buffer", NEWER)
@@ -115,7 +118,7 @@ class Gate:
         self._draining = True
         waiting = (*self._ready.values(), *self._behind.values())
         for key in self._behind:
-            self._on_their_way[key].superseded = False
+            self._stands(key)
         self._ready.clear()
         self._behind.clear()
         for delivery in waiting:
@@ -166,15 +169,25 @@ class Gate:
         waiting = self._waiting(key)
         older = waiting.pop(key, None)
         if older is not None:
-            if waiting is self._behind:
-                self._on_their_way[key].superseded = False
+            self._stands(key)
             older.ticket.give_way(delivery.ticket)
             older.ticket.end("buffer", NEWER)
         cannot_be_asked = self._refused is SPILLED and key is delivery.ticket
         delivery.ticket.end("buffer", NAMELESS if cannot_be_asked else self._refused)
 
+    def _ahead_of(self, key: object) -> Ticket | None:
+        """The event of this key that is on its way."""
+        reference = self._on_their_way.get(key)
+        return reference() if reference is not None else None
+
+    def _stands(self, key: object) -> None:
+        """Of the event of this key that is on its way no newer one waits any more."""
+        ahead = self._ahead_of(key)
+        if ahead is not None:
+            ahead.superseded = False
+
     def _let_go(self, key: object, delivery: Event) -> None:
-        self._on_their_way[key] = delivery.ticket
+        self._on_their_way[key] = ref(delivery.ticket)
         depth = len(self._ready) + len(self._behind)
         delivery.ticket.mark("buffer", {"buffer.depth_out": depth})
         self._observer.on_next(delivery)
@@ -182,7 +195,7 @@ class Gate:
     def _settled(self, ticket: Ticket) -> None:
         self._held -= 1
         self._room.give(ticket.size_bytes)
-        if self._on_their_way.get(ticket.key) is ticket:
+        if self._ahead_of(ticket.key) is ticket:
             del self._on_their_way[ticket.key]
             newer = self._behind.pop(ticket.key, None)
             if newer is not None:

@@ -82,10 +82,9 @@ class Memory:
 
     def _is_due(self, known: Known) -> bool:
         try:
-            seen = datetime.fromisoformat(known.last_seen)
-        except ValueError:
+            return self._now() - datetime.fromisoformat(known.last_seen) >= self._window
+        except (ValueError, TypeError):  # no moment, or one without its zone
             return True
-        return self._now() - seen >= self._window
 
 
 def dedup(

@@ -55,6 +55,7 @@ class Ticket:
     """
 
     __slots__ = (
+        "__weakref__",
         "_callbacks",
         "began_ns",
         "clock",

@@ -51,8 +51,7 @@ def content(body: Body) -> Body:
     metadata = body.get("metadata")
     if isinstance(metadata, dict):
         fields = cast("dict[str, Any]", metadata)
-        counted["labels"] = fields.get("labels")
-        counted["annotations"] = fields.get("annotations")
+        counted["metadata"] = {name: fields.get(name) for name in ("labels", "annotations")}
     return cast("Body", without_times(counted))
 
 

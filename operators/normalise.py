@@ -26,7 +26,7 @@ from operators.severity import (
     priority_of,
     severity_of,
 )
-from operators.stage import DETAIL_CHARACTERS, stage
+from operators.stage import detail_of, stage
 from operators.title import title_of
 
 EXPIRED = Outcome(
@@ -113,7 +113,7 @@ def describe(spec: Normalise) -> Operator[Delivery[Observation], Delivery[Observ
 
 
 def _undecodable(event: RawEvent, error: Exception) -> Outcome:
-    detail = f"{event.key or 'an object without a name'}: {error}"[:DETAIL_CHARACTERS]
+    detail = detail_of(f"{event.key or 'an object without a name'}: {error}")
     return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
 
 

@@ -21,12 +21,14 @@ _TELLING = (
     "cookie",
 )
 
-# Each pattern can begin only where a run of its own characters begins, so a hostile text is read a bounded number of
-# times: linear, where a bare ``eyJ[...]{10,}\.`` would be quadratic.
+# A JSON Web Token is looked for only where a run of its characters begins, so that a hostile text is read a bounded
+# number of times: linear, where a bare ``eyJ[...]{10,}\.`` would be quadratic. What stands before it in its run, as in
+# ``access_token%3DeyJ...``, is masked with it.
 _TOKEN = re.compile(
-    r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]+"
-    r"|(?<![A-Za-z0-9])AKIA[0-9A-Z]{16}"
-    r"|(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{36,}"
+    r"(?<![\w-])(?=[\w-]*eyJ[\w-]{10})[\w-]+\.[\w-]{10,}\.[\w-]+"
+    r"|AKIA[0-9A-Z]{16}"
+    r"|gh[pousr]_[A-Za-z0-9]{36,}",
+    re.ASCII,
 )
 _KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 SHORTEST_CHARACTERS = 20

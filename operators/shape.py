@@ -10,8 +10,8 @@ V = TypeVar("V")
 REMEMBERED_SHAPES = 1024
 REMEMBERED_BYTES = 4096
 """An object may have any keys: a shape that weighs more than this is judged each time."""
-_KEY_BYTES = 64
-"""What a key weighs beside its characters, rounded up."""
+_KEY_BYTES, _CHARACTER_BYTES = 64, 4
+"""What a key and each of its characters weigh at most."""
 
 
 class Shapes(Generic[V]):
@@ -39,7 +39,7 @@ class Shapes(Generic[V]):
 
     def _find_out(self, shape: tuple[str, ...]) -> V:
         found = self._judge(shape)
-        if sum(map(len, shape)) + _KEY_BYTES * len(shape) <= REMEMBERED_BYTES:
+        if _CHARACTER_BYTES * sum(map(len, shape)) + _KEY_BYTES * len(shape) <= REMEMBERED_BYTES:
             if len(self._known) >= REMEMBERED_SHAPES:
                 self._known.clear()
             self._known[shape] = found

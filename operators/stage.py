@@ -9,6 +9,7 @@ from reactivex import Observable, abc
 
 from operators.delivery import Delivery, Operator
 from operators.outcome import Ending, Outcome
+from operators.redact import redacted_text
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -20,9 +21,14 @@ DETAIL_CHARACTERS = 300
 """How much of an error's text an outcome keeps."""
 
 
+def detail_of(text: str) -> str:
+    """What an outcome keeps of an error's text. Masked before it is cut: half a token would not be known as one."""
+    return redacted_text(text)[:DETAIL_CHARACTERS]
+
+
 def failure(stage: str, error: Exception) -> Outcome:
     """Say that a stage raised: our own defect, the event's ending, never the stream's."""
-    text = f"{stage}: {type(error).__name__}: {error}"[:DETAIL_CHARACTERS]
+    text = detail_of(f"{stage}: {type(error).__name__}: {error}")
     return Outcome(Ending.FAILED, stage, text, type(error).__name__)
 
 

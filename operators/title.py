@@ -47,12 +47,12 @@ def _condition(body: Body) -> str:
     conditions = _map(body.get("status")).get("conditions")
     for entry in cast("list[object]", conditions) if isinstance(conditions, list) else []:
         condition = _map(entry)
-        if condition.get("type") in {"Ready", "Available"} and condition.get("status") not in {
-            "True",
-            None,
-        }:
+        about, status = condition.get("type"), condition.get("status")
+        if not (isinstance(about, str) and isinstance(status, str)):
+            continue
+        if about in {"Ready", "Available"} and status != "True":
             reason = condition.get("reason")
-            return f"{condition['type']}={condition['status']}" + (f", {reason}" if reason else "")
+            return f"{about}={status}" + (f", {reason}" if reason else "")
     return ""
 
 

@@ -52,11 +52,6 @@ class Change(Enum):
     RESOLVE = auto()
     REMOVE = auto()
 
-    @property
-    def writes(self) -> bool:
-        """Whether an answer that never came may have left something behind that is not known."""
-        return self is not Change.REMOVE
-
 
 def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) -> Change | Outcome:
     """Decide, at the moment of writing, what is to change: what was ahead in the lane may have said it all."""
@@ -71,8 +66,16 @@ def change_of(observation: Observation, index: Index, *, when_gone: WhenGone) ->
         return Change.STATE
     if is_told(known, tally) and not known.resolved:
         return duplicate(TOLD, observation.name, known)
-    newest = (tally.last_seen, tally.event) >= (known.last_seen, known.newest)
+    newest = (_comparable(tally.last_seen), tally.event) >= (
+        _comparable(known.last_seen),
+        known.newest,
+    )
     return Change.STATE if newest else Change.EVIDENCE
+
+
+def _comparable(moment: str) -> str:
+    """A moment as text that sorts by time, with a fraction of a second or without (``.`` is below ``Z``)."""
+    return moment.removesuffix("Z")
 
 
 class Requests:

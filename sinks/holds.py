@@ -68,7 +68,14 @@ class Holds:
 
     def release(self, namespace: str) -> None:
         """A write into a namespace succeeded: what held it, and what held everything, is over."""
-        released = [scope for scope in (EVERYTHING, namespace) if scope in self._open]
+        self._end(EVERYTHING, namespace)
+
+    def forget(self, namespace: str) -> None:
+        """A namespace is gone, and what held it with it."""
+        self._end(namespace)
+
+    def _end(self, *scopes: str) -> None:
+        released = [scope for scope in scopes if scope in self._open]
         for scope in released:
             self._open.pop(scope).open = False
             del self._attempt_at_ns[scope]

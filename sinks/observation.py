@@ -15,7 +15,7 @@ from operators.delivery import Delivery, Ticket
 from operators.index import Index
 from operators.observation import Observation
 from operators.outcome import NEWER, STOPPED, Ending, Outcome
-from operators.stage import DETAIL_CHARACTERS, failure
+from operators.stage import detail_of, failure
 from sinks.change import Requests, WhenGone, change_of, promised
 from sinks.holds import EVERYTHING, Holds
 from sinks.manifest import Owner
@@ -105,7 +105,6 @@ class ObservationSink:
             barred = self._holds.bars(observation.namespace)
             if barred is not None:
                 return barred
-            self._holds.claim(observation.namespace)
             step = await self._attempt(observation, ticket, tries)
             if isinstance(step, Outcome):
                 return step
@@ -127,6 +126,7 @@ class ObservationSink:
         change = change_of(observation, self._index, when_gone=self._when_gone)
         if isinstance(change, Outcome):
             return change
+        self._holds.claim(observation.namespace)
         try:
             answer = await self._requests.carry_out(change, observation, ticket=ticket)
         except UnansweredError as error:
@@ -135,7 +135,7 @@ class ObservationSink:
         if isinstance(answer, Outcome):
             return self._succeeded(observation, answer)
         is_fault = answer.status >= 500 and verdict_of(answer) is Verdict.LATER  # noqa: PLR2004
-        if is_fault and change.writes:  # it may have been carried out
+        if is_fault:  # it may have been carried out
             self._doubt(observation, ticket)
         return self._judge(answer, observation, tries=tries)
 
@@ -159,6 +159,7 @@ class ObservationSink:
             return self._holds.hold(scope, reason=str(answer.status), detail=_said(answer))
         if verdict is Verdict.NAMESPACE_GONE:
             self._index.forget(observation.name)
+            self._holds.forget(observation.namespace)
         if verdict in _DEAD:
             return Outcome(Ending.DEAD_LETTERED, _DEAD[verdict], _said(answer), str(answer.status))
         asked = 0.0 if verdict in {Verdict.AGAIN, Verdict.MISSING} else answer.retry_after_seconds
@@ -169,7 +170,7 @@ class ObservationSink:
     ) -> Outcome | float:
         tries.failed(self._successes)
         if tries.over:
-            return Outcome(Ending.DEAD_LETTERED, "gave_up", detail[:DETAIL_CHARACTERS], error_type)
+            return Outcome(Ending.DEAD_LETTERED, "gave_up", detail_of(detail), error_type)
         return tries.wait_seconds(asked)
 
 
@@ -181,4 +182,4 @@ _DEAD = {
 
 
 def _said(answer: Answer) -> str:
-    return f"{answer.status} {answer.reason}: {answer.message}"[:DETAIL_CHARACTERS]
+    return detail_of(f"{answer.status} {answer.reason}: {answer.message}")

@@ -291,8 +291,9 @@ class Superseding(Gate):
 
     def _end_both(self, key: object, delivery: Event) -> None:
         super()._end_both(key, delivery)
-        if key in self._on_their_way:
-            self._on_their_way[key].superseded = True
+        ahead = self._ahead_of(key)
+        if ahead is not None:
+            ahead.superseded = True
 
 
 class KeepingTheOlder(Gate):

@@ -96,3 +96,11 @@ def test_events_without_a_name_are_nobodys_newer_state() -> None:
         (Ending.STORED, ""): 4,
         (Ending.DEAD_LETTERED, "undecodable"): 2,
     }
+
+
+def test_what_nobody_settled_is_missed_behind_a_buffer_too() -> None:
+    pipeline = Pipeline()
+    pipeline.offer("a")
+    pipeline.out.clear()
+    assert pipeline.ledger.endings == {(Ending.FAILED, "unsettled"): 1}
+    assert pipeline.ledger.balance == 0

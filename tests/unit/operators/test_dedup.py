@@ -66,6 +66,11 @@ def test_a_resync_refreshes_once_a_window(passed_seconds: float, *, goes_on: boo
     assert deciding.verdict(observation()) is not None
 
 
+@pytest.mark.parametrize("last_seen", ["", "yesterday", "2026-11-20T05:59:59"])
+def test_a_resync_refreshes_what_has_no_moment(last_seen: str) -> None:
+    assert memory(Known("f", T0, last_seen)).verdict(observation(resync=True)) is None
+
+
 def test_a_told_event_ends_and_one_that_counts_on_does_not() -> None:
     known = Known("f", T0, T0, traceparent=TRACE, evidence={"e": 2})
     told, new = observation(), observation()

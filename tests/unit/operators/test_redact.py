@@ -51,6 +51,23 @@ def test_values_that_look_like_tokens() -> None:
     assert redact({"args": ["--key", JWT]}) == {"args": ["--key", MASK]}
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"x-{JWT}",
+        f"jwt_{JWT}",
+        f"/login?access_token%3D{JWT}",
+        f"line\\n{JWT}",
+        "keyAKIA" + "A1" * 8,
+        "%3Dghp_" + "a" * 36,
+    ],
+)
+def test_a_token_is_masked_whatever_stands_before_it(text: str) -> None:
+    masked = redacted_text(text)
+    assert MASK in masked
+    assert not any(part in masked for part in (*JWT.split("."), "A1A1", "aaaa"))
+
+
 PIECES = (
     "eyJ",
     "A" * 10,
@@ -81,3 +98,4 @@ def test_a_hostile_text_takes_linear_time() -> None:
     hostile = "eyJ" * 500_000  # quadratic would be minutes, and the test's time-out
     assert redacted_text(hostile) == hostile
     assert redacted_text("eyJaaaaaaaaaaa." * 100_000)
+    assert redacted_text("eyJaaaaaaaaaa" * 100_000 + ".a" * 100_000)

@@ -203,6 +203,32 @@ def test_what_nobody_answered_may_have_been_written() -> None:
     asyncio.run(main())
 
 
+def test_a_subject_made_again_may_have_been_written_too() -> None:
+    async def main() -> None:
+        world = World(UNANSWERED, Answer(200, STORED_ONE), OK)
+        world.index.put("x", known(resolved=True))
+        ticket = world.give(observation())
+        ticket.superseded = True
+        assert (await settled(ticket)).ending is Ending.COALESCED
+        assert (await world.end(observation(gone=Departure.DELETED))).operation == "resolved"
+
+    asyncio.run(main())
+
+
+def test_what_a_server_at_fault_was_told_to_delete_may_be_gone() -> None:
+    async def main() -> None:
+        world = World(Answer(504), CREATED, when_gone=WhenGone.DELETE)
+        world.index.put("x", known())
+        ticket = world.give(observation(gone=Departure.DELETED))
+        ticket.superseded = True
+        assert (await settled(ticket)).ending is Ending.COALESCED
+        told = world.index.get("x")
+        assert told is not None
+        assert told.fingerprint != "f"
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
@@ -267,6 +293,29 @@ def test_a_quota_holds_its_namespace_alone_with_one_try_every_30_seconds() -> No
     asyncio.run(main())
 
 
+def test_the_one_try_is_not_spent_on_what_asks_for_nothing() -> None:
+    async def main() -> None:
+        world = World(QUOTA)
+        assert is_spilled(await world.end(observation()))
+        world.now_ns += 31 * SECOND
+        assert (await world.end(observation("y", gone=Departure.DELETED))).ending is Ending.FILTERED
+        assert (await world.end(observation())).ending is Ending.STORED
+
+    asyncio.run(main())
+
+
+def test_a_hold_ends_with_its_namespace() -> None:
+    async def main() -> None:
+        terminating = Answer(403, reason="Forbidden", causes=("NamespaceTerminating",))
+        world = World(QUOTA, terminating)
+        assert is_spilled(await world.end(observation()))
+        world.now_ns += 31 * SECOND
+        assert (await world.end(observation())).reason == "namespace_gone"
+        assert len(world.holds) == 0
+
+    asyncio.run(main())
+
+
 def test_a_missing_definition_holds_everything() -> None:
     async def main() -> None:
         world = World(TEXT_404)
@@ -287,6 +336,17 @@ def test_an_older_event_only_adds_to_the_evidence() -> None:
         assert sent["source"] == "s"
         told = await world.end(observation(tally=Tally("a", 3, "2026-11-20T06:00:00Z")))
         assert told.ending is Ending.DEDUPLICATED
+
+    asyncio.run(main())
+
+
+def test_an_event_of_the_same_second_with_a_fraction_is_the_newer_one() -> None:
+    async def main() -> None:
+        world = World(OK)
+        world.index.put("x", known(evidence={"b": 2}, last_seen="2026-11-20T06:00:00Z", newest="b"))
+        await world.end(observation(tally=Tally("a", 3, "2026-11-20T06:00:00.900000Z")))
+        sent = msgspec.json.decode(world.writer.bodies[0])["spec"]
+        assert sent["lastSeen"] == "2026-11-20T06:00:00.900000Z"
 
     asyncio.run(main())
 
