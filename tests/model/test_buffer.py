@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from typing import cast
+from weakref import ref
 
 import pytest
 from hypothesis import event
@@ -310,7 +311,7 @@ class Unbounded(Gate):
 
 class Miscounting(Gate):
     def _let_go(self, key: object, delivery: Delivery[RawEvent]) -> None:
-        self._on_their_way[key] = delivery.ticket
+        self._on_their_way[key] = ref(delivery.ticket)
         delivery.ticket.mark("buffer", {"buffer.depth_out": 0})
         self._observer.on_next(delivery)
 
