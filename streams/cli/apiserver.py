@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -42,5 +43,17 @@ def apiserver(*, listen: Listen = "127.0.0.1:0", write_kubeconfig: WriteKubeconf
     host, port = address(listen)
     try:
         run_loop(serve_alone(host, port, kubeconfig=write_kubeconfig, tell=typer.echo))
-    except (ExtraMissingError, InstallError, OSError) as error:
+    except (ExtraMissingError, InstallError) as error:
         raise fail(error) from None
+    except OSError as error:
+        raise fail(_said(error, listen)) from None
+
+
+def _said(error: OSError, listen: str) -> str:
+    """Which option it is about: an error of a file names the file, one of the address does not."""
+    # A name that does not resolve has a number of its own, below zero.
+    number = error.errno or 0
+    cause = os.strerror(number) if number > 0 else error.strerror or str(error)
+    if error.filename is not None:
+        return f"--write-kubeconfig {error.filename}: {cause}"
+    return f"--listen {listen}: {cause}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from math import isfinite
 from pathlib import Path
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
     from streams.config.plan import Plan
     from streams.runtime.settings import Settings
 
-CREDENTIALS_REFUSED = 3
 PORT_HIGHEST = 65535
+NAMESPACE_CHARACTERS = 63
+"""The API server takes no longer one (DNS label)."""
 
 
 def finite(value: float) -> float:
@@ -28,13 +30,23 @@ def finite(value: float) -> float:
     return value
 
 
+def namespace_name(value: str | None) -> str | None:
+    """Refuse what no namespace can be called. Raises ``typer.BadParameter``."""
+    if value is not None and not _is_namespace_name(value):
+        raise typer.BadParameter(_no_namespace_name(value))
+    return value
+
+
 Kubeconfig = Annotated[
     str | None, typer.Option(help="Default: KUBECONFIG, ~/.kube/config, or the pod's own account.")
 ]
 Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.")]
 Namespace = Annotated[
     str | None,
-    typer.Option(help="The namespace of documents that name none; default: the context's."),
+    typer.Option(
+        callback=namespace_name,
+        help="The namespace of documents that name none; default: the context's.",
+    ),
 ]
 Grace = Annotated[
     float, typer.Option(min=0, callback=finite, help="Seconds to drain after the first signal.")
@@ -102,12 +114,18 @@ def address(text: str) -> tuple[str, int]:
     if is_bracketed:
         host = host[1:-1]
     is_host = bool(host) and (is_bracketed or ":" not in host)
-    if not (is_host and port.isascii() and port.isdigit() and int(port[:6]) <= PORT_HIGHEST):
+    if not (is_host and _is_port(port)):
         raise typer.BadParameter(
             f"found {text!r}; HOST:PORT is allowed, such as 127.0.0.1:8080 or [::]:8080",
             param_hint="--listen",
         )
     return host, int(port)
+
+
+def _is_port(text: str) -> bool:
+    # By its length first: Python refuses to read a number of thousands of digits.
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(PORT_HIGHEST))
+    return is_number and int(text) <= PORT_HIGHEST
 
 
 def _plans(
@@ -140,14 +158,27 @@ def _namespace(settings: Settings) -> tuple[str, Exception | None]:
         access = Access.discover(settings.kubeconfig, context=settings.context)
     except ConfigurationError as error:
         return "default", error
+    if not _is_namespace_name(access.namespace):
+        said = f"{access}: namespace: {_no_namespace_name(access.namespace)}"
+        return "default", ConfigurationError(said)
     return access.namespace, None
 
 
-def _serve(plans: Sequence[Plan], settings: Settings, *, json_logs: bool) -> int:
-    from streams.cluster.errors import (  # noqa: PLC0415  heavy
-        ConfigurationError,
-        CredentialsRefusedError,
+def _is_namespace_name(text: str) -> bool:
+    from streams.config.values import DNS_LABEL  # noqa: PLC0415  heavy
+
+    return len(text) <= NAMESPACE_CHARACTERS and re.fullmatch(DNS_LABEL, text) is not None
+
+
+def _no_namespace_name(text: str) -> str:
+    return (
+        f"found {text!r}; the name of a namespace is allowed: at most {NAMESPACE_CHARACTERS}"
+        " lowercase letters, digits and '-', a letter or digit at both ends"
     )
+
+
+def _serve(plans: Sequence[Plan], settings: Settings, *, json_logs: bool) -> int:
+    from streams.cluster.errors import ConfigurationError  # noqa: PLC0415  heavy
     from streams.logs import configure  # noqa: PLC0415  heavy
     from streams.runtime.app import serve  # noqa: PLC0415  heavy
     from streams.runtime.health import ListenError  # noqa: PLC0415  heavy
@@ -155,7 +186,5 @@ def _serve(plans: Sequence[Plan], settings: Settings, *, json_logs: bool) -> int
     configure(json_lines=json_logs, stream=sys.stderr)
     try:
         return serve(plans, settings)
-    except CredentialsRefusedError as error:
-        raise fail(error, code=CREDENTIALS_REFUSED) from None
     except (ConfigurationError, ListenError) as error:
         raise fail(error) from None

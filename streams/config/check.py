@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from streams.config.errors import judged, shown
 from streams.config.findings import Finding, FindingKind, Severity, path_of
-from streams.config.ingester import Ingester, Origin
+from streams.config.ingester import Ingester
 from streams.config.schema import known_fields
 from streams.config.source import GROUP
 from streams.config.spellings import shadowed
@@ -32,7 +32,7 @@ class Checker:
         self.ingesters: list[Ingester] = []
         self.findings: list[Finding] = []
         self._default_namespace = default_namespace
-        self._origins: dict[str, Origin] = {}
+        self._origins: dict[str, str] = {}
 
     def check(self, document: Document, *, file: str) -> None:
         """Judge one document of a file; a List is as many documents as it has entries."""
@@ -48,10 +48,9 @@ class Checker:
                 self._keep(ingester, place, report)
 
     def _keep(self, ingester: Ingester, place: Location, report: _Report) -> None:
-        origin = report.origin(place)
-        first = self._origins.setdefault(ingester.key, origin)
-        if first is origin:
-            ingester.stand_at(origin)
+        first = self._origins.get(ingester.key)
+        if first is None:
+            self._origins[ingester.key] = report.origin(place)
             self.ingesters.append(ingester)
             return
         said = f"found {ingester.key} a second time; it stands in {first} already"
@@ -78,8 +77,8 @@ class _Report:
         where = line or self.document.line_of(location)
         self.findings.append(Finding(severity, kind, self.file, where, path_of(location), message))
 
-    def origin(self, place: Location) -> Origin:
-        return Origin(self.file, self.document.line_of(place))
+    def origin(self, place: Location) -> str:
+        return f"{self.file}:{self.document.line_of(place)}"
 
 
 def _ingesters(value: Value, place: Location, report: _Report) -> Iterator[tuple[Location, Fields]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from pydantic import (
     ConfigDict,
     Field,
-    PrivateAttr,
     StringConstraints,
     ValidationInfo,
     field_validator,
@@ -35,17 +33,6 @@ _SOURCE_OR_SOURCES: JsonDict = {
     "rule": "has(self.sources) ? size(self.sources) > 0 : has(self.source) && has(self.ingester)",
     "message": "source and ingester are required, unless sources has entries",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a document stands."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
 
 
 class IngesterSpec(Spec):
@@ -147,16 +134,6 @@ class Ingester(Spec):
     metadata: Metadata
     spec: IngesterSpec
     status: object = None
-    _origin: Origin | None = PrivateAttr(default=None)
-
-    @property
-    def origin(self) -> Origin | None:
-        """Where it stands, if it was read from a file."""
-        return self._origin
-
-    def stand_at(self, origin: Origin) -> None:
-        """Note where it was read."""
-        self._origin = origin
 
     @property
     def key(self) -> str:

@@ -10,6 +10,9 @@ from streams.config.values import Age, Fraction, InFlight, Many, Positive, Quant
 
 DEFAULT_CAPACITY = 1000
 DEFAULT_IN_FLIGHT = 64
+DEFAULT_TTL_SECONDS = 604_800
+TTL_SECONDS = (60, 31_536_000)
+"""zen-watcher's default and bounds."""
 
 
 class Buffer(Spec):

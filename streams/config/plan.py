@@ -8,9 +8,15 @@ from math import ceil
 from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
-from sinks.retry import OCCURRENCES, Retry
+from sinks.retry import LONGEST_SECONDS, OCCURRENCES, SUBJECTS, Retry
 from streams.config.ingester import Ingester, IngesterSpec
-from streams.config.limits import DEFAULT_IN_FLIGHT, Buffer, Tracing
+from streams.config.limits import (
+    DEFAULT_IN_FLIGHT,
+    DEFAULT_TTL_SECONDS,
+    TTL_SECONDS,
+    Buffer,
+    Tracing,
+)
 from streams.config.rules import Deduplication, Filters
 from streams.config.spellings import (
     KEY,
@@ -25,9 +31,6 @@ from streams.config.spellings import (
 from streams.config.units import duration_seconds, quantity_bytes
 from streams.config.values import ADAPTIVE, Order
 
-DEFAULT_TTL_SECONDS = 604_800
-TTL_SECONDS = (60, 31_536_000)
-"""zen-watcher's default and bounds."""
 DEFAULT_WINDOW_SECONDS = 60.0
 
 
@@ -64,7 +67,6 @@ class Plan:
     """How long an occurrence is tried to be written."""
     ttl_seconds: int
     tracing: Tracing
-    origin: str
 
 
 def plan(ingester: Ingester) -> Plan:
@@ -101,7 +103,6 @@ def plan(ingester: Ingester) -> Plan:
         retry=_retry(spec),
         ttl_seconds=_ttl_seconds(spec),
         tracing=spec.tracing or Tracing(),
-        origin=str(ingester.origin or ""),
     )
 
 
@@ -135,6 +136,7 @@ def _retry(spec: IngesterSpec) -> Retry:
         first_seconds = duration_seconds(said.backoff_base)
     except ValueError:
         first_seconds = OCCURRENCES.first_seconds
+    first_seconds = min(max(first_seconds, SUBJECTS.first_seconds), LONGEST_SECONDS)
     return Retry(first_seconds, attempts=max(said.max_attempts, 1))
 
 

@@ -22,7 +22,8 @@ _REQUIREMENT = re.compile(
 _NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
 _SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 _FIELD_TERM = re.compile(r"[^=!,\\]+(?:==|=|!=)(?:[^=,\\]|\\[=,\\])*")
-_UNESCAPED_COMMA = re.compile(r"(?<!\\),")
+_BETWEEN_COMMAS = re.compile(r"(?:\\.|[^,])+", re.DOTALL)
+"""A backslash takes what follows it, so that of two the second escapes nothing."""
 
 
 def check_label_selector(text: str) -> str:
@@ -78,7 +79,7 @@ def check_field_selector(text: str) -> str:
     The grammar is apimachinery's (fields.ParseSelector): terms of ``=``, ``==`` and ``!=``, with a
     backslash before ``,``, ``=`` and itself. Which fields exist, only the server knows.
     """
-    for term in filter(None, _UNESCAPED_COMMA.split(text)):
+    for term in _BETWEEN_COMMAS.findall(text):
         if not _FIELD_TERM.fullmatch(term):
             raise ValueError(
                 f"field requirements such as a.b=c or a.b!=c; not {term[:_SHOWN_CHARACTERS]!r}"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import TypeVar
 
 from operators.buffer import WhenFull
-from streams.config.failure import Retry
+from sinks.retry import LONGEST_SECONDS, SUBJECTS
+from streams.config.failure import ErrorHandling, Retry
 from streams.config.findings import path_of
 from streams.config.ingester import IngesterSpec
-from streams.config.limits import RateLimit, Throttle
+from streams.config.limits import TTL_SECONDS, RateLimit, Throttle
 from streams.config.rules import Deduplication, Filters, Processing
 from streams.config.tree import Location
 from streams.config.units import duration_seconds
@@ -82,6 +83,7 @@ def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
         yield ("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit"
     yield from _about_occurrences(spec)
     yield from _about_retries(spec)
+    yield from _about_ttl(spec)
 
 
 def _counts_events(spec: IngesterSpec) -> bool:
@@ -90,27 +92,62 @@ def _counts_events(spec: IngesterSpec) -> bool:
 
 
 def _about_occurrences(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
-    if spec.observe == OCCURRENCE and _counts_events(spec):
-        yield ("spec", "observe"), "ignored: Kubernetes Events are counted, whatever is observed"
+    if _counts_events(spec):
+        if spec.observe == OCCURRENCE:
+            yield (
+                ("spec", "observe"),
+                "ignored: Kubernetes Events are counted, whatever is observed",
+            )
+        if spec.on_delete is not None:
+            yield ("spec", "onDelete"), "ignored: the end of a Kubernetes Event says nothing"
     elif spec.observe == OCCURRENCE and spec.on_delete is not None:
         yield ("spec", "onDelete"), "ignored: what happened stays when its object is gone"
 
 
 def _about_retries(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
-    place: Location = ("spec", "errorHandling", "retry")
-    said = spec.error_handling.retry if spec.error_handling is not None else None
-    if said is None or said == Retry():  # what a server fills in is nobody's wish
-        return
-    if retry_of(spec) is None:
-        yield place, f"ignored: only strategy {RETRY} reads it"
-    elif not observes_occurrences(spec):
-        yield place, "ignored: the state of a subject is tried to be written without limit"
-    if said.max_attempts < 1:
-        yield (*place, "maxAttempts"), "ignored: there is at least one attempt"
+    place: Location = ("spec", "errorHandling")
+    failures = spec.error_handling or ErrorHandling()
+    is_read = failures.strategy == RETRY
+    if is_read and spec.ingester == INFORMER and not observes_occurrences(spec):
+        said = "ignored: the state of a subject is tried to be written without limit"
+        yield (*place, "strategy"), said
+    if failures.retry is None or failures.retry == Retry():
+        return  # what a server fills in is nobody's wish
+    if not is_read:
+        yield (*place, "retry"), f"ignored: only strategy {RETRY} reads it"
+    if failures.retry.max_attempts < 1:
+        yield (*place, "retry", "maxAttempts"), "ignored: there is at least one attempt"
+    for said in _about_first_wait(failures.retry):
+        yield (*place, "retry", "backoffBase"), said
+
+
+def _about_first_wait(retry: Retry) -> Iterator[str]:
     try:
-        duration_seconds(said.backoff_base)
+        seconds = duration_seconds(retry.backoff_base)
     except ValueError as error:
-        yield (*place, "backoffBase"), f"ignored: allowed is {error}"
+        yield f"ignored: allowed is {error}"
+        return
+    least, most = SUBJECTS.first_seconds, LONGEST_SECONDS
+    if not least <= seconds <= most:
+        yield f"{_nearest(seconds, least, most):g} s is used: the first wait is {least:g} s to {most:g} s"
+
+
+def _about_ttl(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
+    said = spec.ttl.default if spec.ttl is not None else None
+    if said is None:
+        return
+    least, most = TTL_SECONDS
+    seconds = duration_seconds(said)
+    if not least <= seconds <= most:
+        used = _nearest(seconds, least, most)
+        yield (
+            ("spec", "ttl", "default"),
+            f"{used} s is used: an Observation is kept {least} s to {most} s",
+        )
+
+
+def _nearest(value: float, least: float, most: float) -> float:
+    return min(max(value, least), most)
 
 
 def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:

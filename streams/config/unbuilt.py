@@ -63,6 +63,7 @@ UNBUILT = (
     Unbuilt("ingester", _one_of("webhook", "logs"), stops=True),
     Unbuilt("destinations", _are_all_elsewhere, stops=True),
     Unbuilt("destinations[]", _is_elsewhere),
+    Unbuilt("destinations[].name"),
     Unbuilt("destinations[].mapping"),
     Unbuilt("webhook"),
     Unbuilt("logs"),

@@ -103,8 +103,12 @@ Some = Annotated[
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-Window = Annotated[str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h)$")]
-Age = Annotated[str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h|d)$")]
+Window = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h)$"), AfterValidator(_duration)
+]
+Age = Annotated[
+    str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h|d)$"), AfterValidator(_duration)
+]
 Domain = Literal["security", "operations", "performance", "cost", "compliance", "custom"]
 Order = Literal["filter_first", "dedup_first"]
 

@@ -28,11 +28,6 @@ class Feeder:
         self._signals = signals
         self._clock = clock
 
-    @property
-    def sent(self) -> int:
-        """How many requests were made."""
-        return sum(signal.sent for signal in self._signals)
-
     async def begin(self) -> None:
         """Make what is there at the beginning. Raises ``FeedError``."""
         async with asyncio.TaskGroup() as group:

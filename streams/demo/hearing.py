@@ -36,8 +36,6 @@ class Hearing:
         self._took_ns: dict[str, deque[int]] = {}
         self._looks: dict[str, deque[tuple[int, int]]] = {}
         self.newest: dict[Ending, Ended] = {}
-        self.first_stored_ns: int | None = None
-        """When the first Observation was confirmed."""
 
     def hear(self, source: RunningSource, ticket: Ticket) -> None:
         """Note an event that ended."""
@@ -50,8 +48,6 @@ class Hearing:
             took = self._took_ns[source.ingester] = deque(maxlen=NEWEST)
         took.append(now_ns - ticket.began_ns)
         self.newest[outcome.ending] = Ended(source, ticket)
-        if self.first_stored_ns is None and outcome.ending is Ending.STORED:
-            self.first_stored_ns = now_ns
 
     def took_ms(self, *ingesters: str) -> tuple[float, float] | None:
         """The median and the 95th percentile, in milliseconds, from arrival to end; ``None`` before the first."""

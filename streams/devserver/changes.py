@@ -114,6 +114,8 @@ class Changes:
             self._remove(resource, entry)
             return Written(HTTPStatus.OK, body, prepared.warnings)
         changed = self._put(resource, call.key, after)
+        if self._lifecycle.is_namespace(resource):
+            self._finish(call.name)
         return Written(HTTPStatus.OK, resource.whole(changed), prepared.warnings)
 
     def delete(self, call: Call, options: Deleting) -> Written:

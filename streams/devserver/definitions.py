@@ -9,7 +9,7 @@ from typing import Any
 
 from streams.devserver import causes, structural
 from streams.devserver.causes import Cause, Verbatim
-from streams.devserver.documents import Object, Schema, as_object
+from streams.devserver.documents import Object, Schema, as_list, as_object
 from streams.devserver.served import Served
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
@@ -107,6 +107,9 @@ def checked(crd: Object) -> list[Cause]:
     whole = completed(crd)
     spec: Object = whole["spec"]
     versions: list[Object] = spec.get("versions") or []
+    listed = as_list(versions)
+    if listed is None or None in map(as_object, listed):
+        return [causes.invalid("spec.versions", versions, "must be a list of objects")]
     return [
         *_identity(whole, spec),
         *_names(as_object(spec.get("names")) or {}),

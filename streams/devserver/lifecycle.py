@@ -117,11 +117,13 @@ class Lifecycle:
             yield from self._content(entry.name)
 
     def over(self, namespace: str) -> tuple[Resource, Entry] | None:
-        """The namespace itself, if it is to go and holds nothing any more."""
+        """The namespace itself, if it is to go, holds nothing any more, and nobody holds it."""
         if namespace not in self._terminating or next(self._content(namespace), None) is not None:
             return None
-        self._terminating.discard(namespace)
         entry = self._namespaces.store.get(namespace)
+        if entry is not None and self._namespaces.object(entry)["metadata"].get("finalizers"):
+            return None
+        self._terminating.discard(namespace)
         return None if entry is None else (self._namespaces, entry)
 
     def instances(self, resource: Resource, entry: Entry) -> Iterator[tuple[Resource, Entry]]:

@@ -68,7 +68,7 @@ class Collector:
             async with self._open().post(
                 self._otlp.url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                said = await response.content.read(ANSWER_BYTES)
+                said = await _answer(response.content)
                 return reply_of(response.status, response.headers, said)
         except ValueError as error:
             return Reply(Verdict.REFUSED, type(error).__name__)
@@ -89,6 +89,17 @@ class Collector:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._http
+
+
+async def _answer(content: aiohttp.StreamReader) -> bytes:
+    """All of an answer, up to its bound: one read gives no more than what has come so far."""
+    said = bytearray()
+    while len(said) < ANSWER_BYTES:
+        piece = await content.read(ANSWER_BYTES - len(said))
+        if not piece:
+            break
+        said += piece
+    return bytes(said)
 
 
 def reply_of(status: int, headers: Mapping[str, str], body: bytes) -> Reply:

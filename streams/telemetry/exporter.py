@@ -25,7 +25,6 @@ TELL_EVERY_SECONDS = 60.0
 CANCEL_AGAIN_SECONDS = 0.05
 
 QUEUE_FULL, REJECTED, TIMEOUT, SHUTDOWN = "queue_full", "rejected", "timeout", "shutdown"
-LOSSES = (QUEUE_FULL, REJECTED, TIMEOUT, SHUTDOWN)
 """No room to wait; the collector would not have it; nobody answered; it was still here when the process stopped."""
 
 

@@ -1,4 +1,4 @@
-"""What the marks of a timeline become: one table from a stage to the name, kind and attributes of its spans."""
+"""What the marks of a timeline become: one table from a stage to the name and attributes of its spans."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import cast
 
 from operators.outcome import FAULTS, Outcome
-from streams.tracing.span import Attribute, SpanKind, Value, Words, clean
+from streams.tracing.span import Attribute, Value, Words, clean
 
 PREFIX = "zenstreams."
 
@@ -22,7 +22,6 @@ class Stage:
     """
 
     name: str
-    kind: SpanKind = SpanKind.INTERNAL
     passed: Words = ()
     ended: Words = ()
     reason: str = ""
@@ -31,25 +30,18 @@ class Stage:
 
 RECEIVE = Stage("receive")
 BUFFER = Stage("buffer", reason="zenstreams.buffer.reason")
-WRITE = Stage("write Observation", SpanKind.CLIENT)
+WRITE = Stage("write Observation")
 
 STAGES: Mapping[str, Stage] = {
     "receive": RECEIVE,
     "buffer": BUFFER,
-    "throttle": Stage("throttle", seconds="zenstreams.throttle.wait_s"),
-    "filter": Stage(
-        "filter",
-        passed=(("zenstreams.filter.verdict", "pass"),),
-        ended=(("zenstreams.filter.verdict", "reject"),),
-        reason="zenstreams.filter.rule",
-    ),
     "dedup": Stage(
         "dedup",
         passed=(("zenstreams.dedup.verdict", "new"),),
         ended=(("zenstreams.dedup.verdict", "duplicate"),),
         reason="zenstreams.dedup.reason",
     ),
-    "read": Stage("read Observation", SpanKind.CLIENT),
+    "read": Stage("read Observation"),
     "write": WRITE,
     "retry wait": Stage("retry wait", seconds="zenstreams.retry.wait_s"),
 }
@@ -58,18 +50,10 @@ STAGES: Mapping[str, Stage] = {
 ALLOWED: Mapping[str, str] = {
     key: PREFIX + key
     for key in (
-        "buffer.depth_in",
         "buffer.depth_out",
-        "dedup.fingerprint",
-        "dedup.occurrence",
         "dedup.verdict",
-        "dedup.window_s",
         "filter.rule",
         "filter.verdict",
-        "filter.evaluated",
-        "mapping.version",
-        "throttle.limiter",
-        "throttle.rate",
         "throttle.wait_ms",
     )
 }
@@ -87,9 +71,7 @@ def _plain(mark: str) -> Stage:
 
 
 def words_of(stage: Stage, detail: object) -> tuple[Words, Sequence[Attribute]]:
-    """What a mark says: nothing, an outcome, a number of seconds, or attributes in its own words."""
-    if detail is None:
-        return stage.passed, ()
+    """What a mark says: an outcome, a number of seconds, or attributes in its own words."""
     if isinstance(detail, dict):
         return (), list(_in_own_words(cast("Mapping[str, Value]", detail)))
     if isinstance(detail, Outcome):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -52,3 +54,23 @@ def test_a_place_to_serve_at_that_is_none_is_refused() -> None:
 
     assert told.exit_code == 2
     assert "HOST:PORT" in told.stderr
+
+
+def test_an_address_that_is_taken_is_said_as_run_says_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+
+        told = CliRunner().invoke(app, ["apiserver", "--listen", place])
+
+    assert told.exit_code == 2
+    assert told.stderr == f"error: --listen {place}: Address already in use\n"
+
+
+def test_a_kubeconfig_that_cannot_be_written_is_said_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    command = ["apiserver", "--write-kubeconfig", str(tmp_path / "file" / "kubeconfig")]
+
+    told = CliRunner().invoke(app, command)
+
+    assert told.exit_code == 2
+    assert told.stderr.startswith(f"error: --write-kubeconfig {tmp_path}/file")

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 import streams.runtime.app
 from streams.cli.main import app
 from streams.cli.run import address
-from streams.cluster.errors import ConfigurationError, CredentialsRefusedError
+from streams.cluster.errors import ConfigurationError
 from streams.runtime.health import ListenError
 from streams.runtime.settings import Settings
 
@@ -165,6 +165,20 @@ def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path, served
     assert f"{folder}/wrong.yaml:6: error: spec.source: " in ended.stderr
 
 
+def test_a_context_whose_namespace_is_none_is_blamed_itself(
+    tmp_path: Path, kubeconfig: Path, served: Served
+) -> None:
+    kubeconfig.write_text(kubeconfig.read_text().replace("from-context", "A_B"))
+
+    ended = told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
+
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(
+        f"error: kubeconfig {kubeconfig}, context 'here': namespace: found 'A_B'; "
+    )
+    assert served.calls == []
+
+
 def test_skip_invalid_runs_the_rest_and_tells_all_the_same(
     tmp_path: Path, kubeconfig: Path, served: Served
 ) -> None:
@@ -210,7 +224,6 @@ def test_without_a_way_to_the_cluster_the_documents_are_judged_all_the_same(
         (0, 0),
         (1, 1),
         (130, 130),
-        (CredentialsRefusedError("no entry"), 3),
         (ConfigurationError("no entry"), 2),
         (ListenError("no entry"), 2),
     ],
@@ -239,7 +252,19 @@ def test_an_address_is_a_host_and_a_port(text: str, where: tuple[str, int]) -> N
 
 
 @pytest.mark.parametrize(
-    "text", ["", "8080", ":8080", "host:", "host:x", "host:65536", "host:²", "::1:80", "[]:80"]
+    "text",
+    [
+        "",
+        "8080",
+        ":8080",
+        "host:",
+        "host:x",
+        "host:65536",
+        "host:00000099999",
+        "host:²",
+        "::1:80",
+        "[]:80",
+    ],
 )
 def test_an_address_that_is_none_is_refused_with_what_is_allowed(text: str) -> None:
     with pytest.raises(typer.BadParameter, match="HOST:PORT is allowed"):
@@ -259,6 +284,9 @@ def test_an_address_that_is_none_is_refused_with_what_is_allowed(text: str) -> N
         ("--grace", "nan"),
         ("--grace", "inf"),
         ("--listen", "8080"),
+        ("--namespace", "A_B"),
+        ("--namespace", ""),
+        ("--namespace", "a" * 64),
     ],
 )
 def test_a_wrong_option_is_named(

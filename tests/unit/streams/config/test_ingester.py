@@ -57,7 +57,6 @@ def test_a_live_document_has_fields_of_its_server() -> None:
     document = Ingester.model_validate(live)
 
     assert document.key == "default/case"
-    assert document.origin is None
 
 
 def test_equal_specs_are_equal() -> None:

@@ -50,7 +50,6 @@ def test_a_good_document_has_nothing_to_say() -> None:
     assert found.findings == ()
     (ingester,) = found.ingesters
     assert ingester.key == "here/deployments"
-    assert str(ingester.origin) == "a.yaml:1"
     assert ingester.runnable
 
 
@@ -311,7 +310,6 @@ def test_the_entries_of_a_list_are_read() -> None:
     found = loaded(f"apiVersion: v1\nkind: List\nitems:\n{entries}")
 
     assert [each.key for each in found.ingesters] == ["here/deployments", "here/b"]
-    assert [str(each.origin) for each in found.ingesters] == ["a.yaml:4", "a.yaml:16"]
     assert [str(finding) for finding in found.findings] == [
         "a.yaml:20: warning: items[1].metadata.nmespace: unknown field; did you mean namespace?"
     ]
@@ -357,7 +355,7 @@ def test_two_documents_of_one_name_are_an_error_that_names_both_places() -> None
     Path("b.yaml").write_text(f"# comment\n{GOOD}")
     found = load([Path("a.yaml"), Path("b.yaml")], default_namespace="here")
 
-    assert [str(each.origin) for each in found.ingesters] == ["a.yaml:1"]
+    assert [each.key for each in found.ingesters] == ["here/deployments"]
     assert [str(finding) for finding in found.findings] == [
         (
             "b.yaml:5: error: metadata.name: found here/deployments a second time;"

@@ -9,7 +9,7 @@ from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
 from sinks.retry import OCCURRENCES, Retry
-from streams.config.ingester import Ingester, Origin
+from streams.config.ingester import Ingester
 from streams.config.limits import Tracing
 from streams.config.plan import Plan, plan
 from streams.config.rules import Filters
@@ -23,7 +23,6 @@ def document(**spec: Any) -> Ingester:
 
 def test_a_minimal_document_has_the_defaults() -> None:
     minimal = document()
-    minimal.stand_at(Origin("a.yaml", 3))
 
     assert plan(minimal) == Plan(
         namespace="default",
@@ -51,7 +50,6 @@ def test_a_minimal_document_has_the_defaults() -> None:
         retry=OCCURRENCES,
         ttl_seconds=604_800,
         tracing=Tracing(),
-        origin="a.yaml:3",
     )
 
 
@@ -118,11 +116,13 @@ def test_an_informer_spills_whatever_the_document_says() -> None:
     ("said", "retry"),
     [
         (
-            {"strategy": "retry", "retry": {"maxAttempts": 5, "backoffBase": "250ms"}},
-            Retry(0.25, 5),
+            {"strategy": "retry", "retry": {"maxAttempts": 5, "backoffBase": "750ms"}},
+            Retry(0.75, 5),
         ),
         ({"strategy": "retry", "retry": {"maxAttempts": 0}}, Retry(1.0, 1)),
         ({"strategy": "retry", "retry": {"backoffBase": "soon"}}, Retry(2.0, 3)),
+        ({"strategy": "retry", "retry": {"backoffBase": "0"}}, Retry(0.5, 3)),
+        ({"strategy": "retry", "retry": {"backoffBase": "1h"}}, Retry(30.0, 3)),
         ({"strategy": "retry"}, OCCURRENCES),
         ({"retry": {"maxAttempts": 5}}, OCCURRENCES),
     ],

@@ -57,6 +57,7 @@ EVENTS = {"gvr": {"group": "", "version": "v1", "resource": "events"}}
         ({"deduplication": {"window": "1m", "windowSeconds": 5}}, "deduplication.windowSeconds"),
         ({"observe": "occurrence", "onDelete": "delete"}, "onDelete"),
         ({"observe": "occurrence", "informer": EVENTS}, "observe"),
+        ({"onDelete": "delete", "informer": EVENTS}, "onDelete"),
     ],
 )
 def test_what_an_occurrence_has_no_use_for_is_told(spec: dict[str, Any], path: str) -> None:
@@ -72,7 +73,8 @@ TRIED = {"strategy": "retry", "retry": {"maxAttempts": 5}}
     ("said", "observe", "path"),
     [
         ({"retry": {"maxAttempts": 5}}, "occurrence", "retry"),
-        (TRIED, "subject", "retry"),
+        (TRIED, "subject", "strategy"),
+        ({"strategy": "retry"}, "subject", "strategy"),
         ({"strategy": "retry", "retry": {"maxAttempts": 0}}, "occurrence", "retry.maxAttempts"),
         (
             {"strategy": "retry", "retry": {"backoffBase": "soon"}},
@@ -92,6 +94,7 @@ def test_a_retry_without_effect_is_told(said: dict[str, Any], observe: str, path
         {"observe": "subject", "informer": EVENTS},
         {"observe": "occurrence"},
         {"observe": "occurrence", "errorHandling": TRIED},
+        {"ingester": "webhook", "errorHandling": TRIED},
         {"errorHandling": {"strategy": "fail-fast", "retry": {"maxAttempts": 3}}},
     ],
 )

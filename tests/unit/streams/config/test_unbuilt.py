@@ -41,7 +41,6 @@ BUILT = {
     "destinations[].gvr.group",
     "destinations[].gvr.resource",
     "destinations[].gvr.version",
-    "destinations[].name",
     "destinations[].type",
     "destinations[].value",
     *(f"{spelling}.{name}" for spelling in ("filters", "filter") for name in FILTERS),
@@ -164,6 +163,7 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
             "spec.destinations[0].mapping",
             {"destinations": [CRD | {"mapping": {"domain": "security"}}]},
         ),
+        ("spec.destinations[0].name", {"destinations": [CRD | {"name": "main"}]}),
         (
             "spec.destinations[1]",
             {"destinations": [CRD, {"type": "crd", "value": "securityevents"}]},

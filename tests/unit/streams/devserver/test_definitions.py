@@ -102,3 +102,11 @@ def test_a_version_that_was_stored_must_stay() -> None:
 
     assert cause.field == "status.storedVersions[0]"
     assert "v1 was previously a storage version" in cause.message
+
+
+@pytest.mark.parametrize("versions", [["x"], "x", {"a": 1}])
+def test_versions_that_are_no_list_of_objects_are_refused(versions: object) -> None:
+    crd = deepcopy(definition())
+    crd["spec"]["versions"] = versions
+
+    assert [one.field for one in checked(crd)] == ["spec.versions"]

@@ -237,6 +237,23 @@ def test_a_namespace_takes_its_content_with_it() -> None:
     served(work)
 
 
+def test_a_namespace_stays_until_nobody_holds_it() -> None:
+    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+        metadata = {"name": "shop", "finalizers": ["example.com/hold"]}
+        server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+        path = "/api/v1/namespaces/shop"
+
+        await session.delete(path)
+        async with session.get(path) as answer:
+            held = (await answer.json())["status"]["phase"]
+        merge = {"Content-Type": "application/merge-patch+json"}
+        await session.patch(path, data=b'{"metadata":{"finalizers":null}}', headers=merge)
+
+        assert (held, (await session.get(path)).status) == ("Terminating", 404)
+
+    served(work)
+
+
 class Clock:
     """A wall clock that a test moves."""
 
