@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import os
 import re
 import subprocess
 import sys
@@ -19,7 +20,9 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("operators", "sinks", "streams")
-PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DECLARED: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT: dict[str, Any] = DECLARED["project"]
+DEVELOPMENT: dict[str, list[str | dict[str, str]]] = DECLARED["dependency-groups"]
 
 IMPORT_ALL = """
 import gc
@@ -60,10 +63,18 @@ def test_no_other_distribution_ships_our_names(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_our_names_come_from_this_checkout(package: str) -> None:
-    file = importlib.import_module(package).__file__
+def test_our_names_come_from_this_checkout(package: str, tmp_path: Path) -> None:
+    """Asked from elsewhere: here the folders themselves are on the path."""
+    asked = subprocess.run(
+        [sys.executable, "-P", "-c", f"import {package}; print({package}.__file__)"],
+        cwd=tmp_path,
+        env={name: text for name, text in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
-    assert file == str(ROOT / package / "__init__.py")
+    assert asked.stdout.strip() == str(ROOT / package / "__init__.py"), asked.stderr
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -93,13 +104,35 @@ def test_importing_everything_starts_no_thread_and_opens_no_socket() -> None:
     assert imported.returncode == 0, imported.stderr
 
 
-@pytest.mark.parametrize("file", ["requirements.txt", "requirements-dev.txt"])
-def test_requirements_pin_what_the_project_declares(file: str) -> None:
+def group(name: str) -> list[str]:
+    """What a dependency group asks for, with the groups it includes."""
+    lines: list[str] = []
+    for one in DEVELOPMENT[name]:
+        lines += [one] if isinstance(one, str) else group(one["include-group"])
+    return lines
+
+
+@pytest.mark.parametrize(
+    ("file", "declared"),
+    [
+        ("requirements.txt", PROJECT["dependencies"]),
+        (
+            "requirements-dev.txt",
+            [
+                *PROJECT["dependencies"],
+                *PROJECT["optional-dependencies"]["demo"],
+                *group("dev"),
+            ],
+        ),
+        ("requirements-uv.txt", group("uv")),
+    ],
+    ids=lambda it: it if isinstance(it, str) else "",
+)
+def test_requirements_pin_what_the_project_declares(file: str, declared: list[str]) -> None:
     """`make lock` was run after the last change of a dependency."""
     pinned = pins(file)
-    declared = [Requirement(line) for line in PROJECT["dependencies"]]
 
-    for need in declared:
+    for need in map(Requirement, declared):
         assert pinned[canonicalize_name(need.name)] in need.specifier, need
 
 

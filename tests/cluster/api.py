@@ -11,13 +11,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server said, whatever its status; header names are in lower case."""
+    """What the server said, whatever its status; header names are in lower case, repeated ones are joined."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,6 +54,7 @@ class Api:
         token: str | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        audit_id: str = "",
         seconds: float = 30.0,
     ) -> Answer:
         """The answer, read to its end; a watch is over at its `timeoutSeconds`.
@@ -66,6 +67,8 @@ class Api:
             place.hostname or "", place.port, context=self._tls, timeout=seconds
         )
         headers = {"Authorization": f"Bearer {token or self._token}", "Accept": accept}
+        if audit_id:
+            headers["Audit-ID"] = audit_id
         written = None
         if body is not None:
             written = body if isinstance(body, bytes) else msgspec.json.encode(body)
@@ -74,7 +77,7 @@ class Api:
             connection.request(method, path, body=written, headers=headers)
             response = connection.getresponse()
             said = response.read()
-            return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, said)
+            return Answer(response.status, _joined(response.getheaders()), said)
         finally:
             connection.close()
 
@@ -84,3 +87,12 @@ class Api:
         if answer.status >= http.client.BAD_REQUEST:
             raise RefusedError(f"{method} {path}", answer)
         return answer.json()
+
+
+def _joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """A header that is there several times is one list, with commas."""
+    joined: dict[str, str] = {}
+    for name, text in headers:
+        key = name.lower()
+        joined[key] = f"{joined[key]}, {text}" if key in joined else text
+    return joined

@@ -88,10 +88,6 @@ class Jaeger:
         query["tags"] = msgspec.json.encode(tags).decode()
         return self._ask("traces", query) or []
 
-    def trace(self, trace_id: str) -> list[dict[str, Any]]:
-        """One trace by its id, as a list of one, or of none."""
-        return self._ask(f"traces/{trace_id}", {}) or []
-
     def _ask(self, what: str, query: Mapping[str, str]) -> Any:
         said = answer(f"http://127.0.0.1:{self._http}/api/{what}?{urlencode(query)}")
         return None if said is None else msgspec.json.decode(said)["data"]
@@ -153,7 +149,3 @@ class Collector:
     def metrics(self) -> str:
         """The span metrics as Prometheus scrapes them."""
         return (answer(f"http://127.0.0.1:{self._metrics}/metrics") or b"").decode()
-
-    def tail(self) -> str:
-        """The end of its log."""
-        return self._program.tail()

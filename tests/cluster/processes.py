@@ -70,10 +70,9 @@ def wait_until(condition: Callable[[], bool], *, seconds: float, what: str) -> N
         pause.wait(0.02)
 
 
-def free_ports(count: int, *, chance: random.Random | None = None) -> list[int]:
+def free_ports(count: int) -> list[int]:
     """Distinct loopback ports that nobody listens on at this moment."""
-    candidates = list(PORTS)
-    (chance or random.Random()).shuffle(candidates)
+    candidates = random.sample(PORTS, len(PORTS))
     free: list[int] = []
     for port in candidates:
         with socket.socket() as probe:

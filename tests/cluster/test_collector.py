@@ -100,14 +100,14 @@ def test_what_the_wire_held_is_kept_whole_and_jaeger_tells_what_became_of_it(
 
     stored = next(sent[name] for name in certain if sent[name].outcome == "stored")
     uid = str(stored.root.attributes["zenstreams.object.uid"])
-    wait_until(
-        lambda: bool(jaeger.find(**{"zenstreams.object.uid": uid})),
-        seconds=30,
-        what="Jaeger to have it",
-    )
-    found = jaeger.find(**{"zenstreams.object.uid": uid})
     about = {t for t in trees if sent[t].root.attributes.get("zenstreams.object.uid") == uid}
-    assert {each["traceID"] for each in found} == about
+    wait_until(
+        lambda: (
+            {each["traceID"] for each in jaeger.find(**{"zenstreams.object.uid": uid})} == about
+        ),
+        seconds=30,
+        what="Jaeger to have exactly these",
+    )
     wait_until(
         lambda: 'zenstreams_outcome="stored"' in collector.metrics(), seconds=10, what="metrics"
     )

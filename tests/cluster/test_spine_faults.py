@@ -72,7 +72,7 @@ def test_history_forgotten_while_it_was_cut_off(fresh_cluster: Cluster, tmp_path
             fresh_cluster.compact()
             proxy.accept()
             wait_until(
-                lambda: [o["spec"]["count"] for o in generator.observations()] == [30],
+                lambda: _counts(generator, source="events") == [30],
                 seconds=60,
                 what="the count",
             )
@@ -102,11 +102,22 @@ def test_the_api_server_restarts(fresh_cluster: Cluster, tmp_path: Path) -> None
             for n in range(10)
         )
         wait_until(partial(_equal, generator), seconds=90, what="the final states")
+        wait_until(
+            lambda: _counts(generator, source="events") == [20],
+            seconds=90,
+            what="the count of what happened",
+        )
         product.quiet(seconds=90)
         for source in ("widgets", "events"):
             product.assert_balanced(source)
             assert failures(product, source) <= FAILED_AT_MOST
         assert product.stop() == 0
+
+
+def _counts(generator: Generator, *, source: str) -> list[int]:
+    return [
+        one["spec"]["count"] for one in generator.observations() if one["spec"]["source"] == source
+    ]
 
 
 def _equal(generator: Generator) -> bool:

@@ -30,7 +30,6 @@ class Mix:
         """By the version of the event: how it ends."""
         self.objects: dict[int, str] = {}
         """By the version of the event: the name of its object."""
-        self.retried: set[int] = set()
         self._dice = random.Random(seed)
         self._version = 0
         unit = total // 100
@@ -46,7 +45,7 @@ class Mix:
     def _first(self, unit: int) -> list[RawEvent]:
         groups: list[list[RawEvent]] = [
             *([self._event(name, "stored", severity="high")] for name in self._good),
-            *([self._event(f"{FLAKY}-{it}", "stored", retried=True)] for it in range(2 * unit)),
+            *([self._event(f"{FLAKY}-{it}", "stored")] for it in range(2 * unit)),
             *([self._event(f"{BAD}-{it}", "dead_lettered")] for it in range(2 * unit)),
             *([self._event(f"no-{it}", "filtered", namespace=UNWANTED)] for it in range(10 * unit)),
         ]
@@ -83,14 +82,11 @@ class Mix:
         namespace: str = "n",
         change: Change = Change.MODIFIED,
         raw: bytes | None = None,
-        retried: bool = False,
         **body: object,
     ) -> RawEvent:
         self._version += 1
         self.expected[self._version] = ending
         self.objects[self._version] = name
-        if retried:
-            self.retried.add(self._version)
         return event(name, self._version, namespace=namespace, change=change, raw=raw, **body)
 
 

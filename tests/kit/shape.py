@@ -17,6 +17,28 @@ STAGES = {
     *("read Observation", "write Observation", "client limit", "retry wait", "dead letter"),
     "settle",
 }
+ALWAYS = ("receive", "buffer")
+DECIDED = (("filter", "describe", "dedup"), ("describe", "dedup", "filter"))
+WAYS = [
+    (*ALWAYS, *throttled, "normalise", *decided, "lane", "request")
+    for throttled in ((), ("throttle",))
+    for decided in DECIDED
+]
+"""What an event passes, by what its pipeline is told to do; it may end anywhere, and leaves nothing out."""
+REQUEST = {"read Observation", "write Observation", "client limit", "retry wait"}
+DEAD_AT = {
+    "undecodable": {"buffer", "normalise", "filter", "describe", "dedup"},
+    "too_large": {"buffer", "write Observation"},
+}
+LAST = {
+    Ending.STORED: {"write Observation"},
+    Ending.FILTERED: {"filter", "dedup", "lane", "read Observation"},
+    Ending.DEDUPLICATED: {"dedup", "lane", "read Observation"},
+    Ending.COALESCED: {"buffer", "lane", *REQUEST},
+    Ending.THROTTLED: {"throttle"},
+    Ending.DROPPED: {"buffer"},
+}
+"""Where an event can end so; the others end wherever they are."""
 _ID = re.compile("[0-9a-f]{32}-[0-9a-f]{16}")
 
 
@@ -33,6 +55,7 @@ def _faults(trace: Trace) -> Iterator[str]:
     yield from _ids(trace, root)
     yield from _times(trace, root)
     yield from _words(trace, root)
+    yield from _stages(trace)
 
 
 def _ids(trace: Trace, root: WireSpan) -> Iterator[str]:
@@ -58,6 +81,30 @@ def _times(trace: Trace, root: WireSpan) -> Iterator[str]:
     whole_ns = root.end_ns - root.start_ns
     if unexplained_ns >= UNEXPLAINED_NS and unexplained_ns >= UNEXPLAINED_SHARE * whole_ns:
         yield f"{unexplained_ns / 1e6:.3f} of {whole_ns / 1e6:.3f} ms are unexplained"
+
+
+def _stages(trace: Trace) -> Iterator[str]:
+    """A mark that was forgotten leaves no time unexplained: the next span takes it in, and a stage is missing."""
+    names = [it.name for it in trace.children]
+    if names[-1:] == ["settle"]:
+        del names[-1]
+    if (names[-1:] == ["dead letter"]) is not (trace.outcome == Ending.DEAD_LETTERED):
+        yield f"{trace.outcome} after {names}"
+        return
+    if trace.outcome == Ending.DEAD_LETTERED:
+        del names[-1]
+    passed = tuple(dict.fromkeys("request" if it in REQUEST else it for it in names))
+    if not any(way[: len(passed)] == passed for way in WAYS):
+        yield f"a stage is missing or out of place: {names}"
+    if names and names[-1] not in _last(trace):
+        yield f"{trace.outcome} by {names[-1]}"
+
+
+def _last(trace: Trace) -> set[str]:
+    if trace.outcome == Ending.DEAD_LETTERED:
+        reason = str(trace.root.attributes["zenstreams.outcome.reason"])
+        return DEAD_AT.get(reason, REQUEST)
+    return LAST.get(Ending(trace.outcome), STAGES)
 
 
 def _words(trace: Trace, root: WireSpan) -> Iterator[str]:

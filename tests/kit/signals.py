@@ -14,20 +14,20 @@ from streams.demo.trivy import trivy
 BEGINNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 
 
-def ticking(*, seconds: float = 1.0) -> Callable[[], datetime]:
-    """A wall clock that goes on by so much whenever somebody looks."""
+def ticking() -> Callable[[], datetime]:
+    """A wall clock that goes on by a second whenever somebody looks."""
     looks = 0
 
     def now() -> datetime:
         nonlocal looks
         looks += 1
-        return BEGINNING + timedelta(seconds=seconds * looks)
+        return BEGINNING + timedelta(seconds=looks)
 
     return now
 
 
-def every_signal(seed: int, *, now: Callable[[], datetime] | None = None) -> list[Signal]:
+def every_signal(seed: int) -> list[Signal]:
     """Trivy's reports, Kyverno's reports and Kubernetes Events of one cluster."""
     estate = Estate(seed)
-    clock = now or ticking()
+    clock = ticking()
     return [make(estate, seed, now=clock) for make in (trivy, kyverno, kubernetes_events)]

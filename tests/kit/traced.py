@@ -68,7 +68,6 @@ class TracedPipeline:
         wall_ns: Callable[[], int] = utc_now_ns,
         sleep: Callable[[float], Awaitable[None]] = at_once,
         call_later: CallLater | None = None,
-        tracing: Tracing | None = None,
         seed: int = 1,
     ) -> None:
         dice = random.Random(seed)
@@ -84,7 +83,7 @@ class TracedPipeline:
         self.books = Books.empty(buffer)
         self.ended: list[Ticket] = []
         self.source: Subject[RawEvent] = Subject()
-        self.tracing = tracing or Tracing(
+        self.tracing = Tracing(
             Moments(clock, wall_ns, dice.getrandbits),
             export=export,
             spans_per_second=spans_per_second,

@@ -29,6 +29,7 @@ from tests.unit.streams.cluster.virtual import VirtualLoop
 NAMES = tuple(f"c{number:02}" for number in range(30))
 SELECTED = Watched("", "v1", "configmaps", label_selector="in=yes")
 STORED = Outcome(Ending.STORED)
+FAULTS = ("reset", "410", "429", "500", "504")
 STEPS = 120
 RESYNCING = 0.3
 CALM_SECONDS = 600.0
@@ -257,7 +258,7 @@ class Walk:
             await asyncio.sleep(self.random.choice([0.05, 0.5]))
         if self.random.random() >= self.trouble:
             return None
-        fault = self.random.choice(["reset", "410", "429", "500", "504"])
+        fault = self.random.choice(FAULTS)
         self.reached[f"{asked.verb} {fault}"] += 1
         if fault == "reset":
             raise UnreachableError("reset")

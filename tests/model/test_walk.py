@@ -145,7 +145,6 @@ class Walking(RuleBasedStateMachine):
             dedup_first=dedup_first,
             throttle=pace,
         )
-        self.specs = specs
         self.books = Books.empty(specs.buffer)
         self.time = VirtualTime()
         self.sink = SlowSink(self.books.index, now=lambda: NOW)
@@ -159,7 +158,7 @@ class Walking(RuleBasedStateMachine):
         self.numbers: dict[int, int] = {}
         """When an event began to its number."""
         self.arrived: dict[str, int] = {}
-        self.count = self.seen = self.completed = 0
+        self.count = self.completed = 0
         self.stopped = self.finished = False
         self.source: RxSubject[RawEvent] = RxSubject()
         self.subscription = composed(
@@ -273,6 +272,7 @@ class Walking(RuleBasedStateMachine):
                 self.sink.settle(0)
             self.time.advance(SECOND)
             self.keeps_the_law_and_the_bounds()
+        assert not self.books.ledger.in_flight, "somebody waits for ever"
 
     def read_again(self) -> None:
         """What an informer does for what was spilled: its subjects come once more when there is room."""

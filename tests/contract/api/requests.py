@@ -37,6 +37,19 @@ def config_map(name: str, *, labels: Fields | None = None, **data: str) -> Field
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
 
 
+def observations(namespace: str, name: str = "", of: str = "v1") -> str:
+    """Observations in one of their versions, or one of them."""
+    at = f"/{name}" if name else ""
+    return f"/apis/zen.kube-zen.io/{of}/namespaces/{namespace}/observations{at}"
+
+
+def observation(name: str, of: str = "v1", **spec: str) -> Fields:
+    """An Observation."""
+    told = {"source": "s", "category": "security", "severity": "high", "eventType": "e", **spec}
+    named = {"apiVersion": f"zen.kube-zen.io/{of}", "kind": "Observation"}
+    return {**named, "metadata": {"name": name}, "spec": told}
+
+
 def make(api: Api, namespace: str, *names: str, **more: Any) -> list[Fields]:
     """Create ConfigMaps."""
     return [api.need("POST", maps(namespace), body=config_map(name, **more)) for name in names]

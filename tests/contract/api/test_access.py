@@ -110,7 +110,17 @@ def test_the_version_and_the_health(subject: Subject) -> None:
 
 
 def test_the_id_of_a_request_comes_back(api: Api) -> None:
-    assert api.request("GET", "/version").headers["audit-id"]
+    answer = api.request("GET", "/version", audit_id="an-id-of-mine")
+
+    assert answer.headers["audit-id"] == "an-id-of-mine"
+
+
+def test_who_sends_no_id_is_given_one(api: Api) -> None:
+    one, other = (api.request("GET", "/version").headers["audit-id"] for _ in range(2))
+
+    assert one
+    assert other
+    assert one != other
 
 
 @pytest.mark.parametrize("group_version", BUILT_IN)

@@ -15,6 +15,8 @@ from tests.contract.api.requests import (
     make,
     maps,
     names,
+    observation,
+    observations,
     version,
 )
 
@@ -208,10 +210,17 @@ def test_all_namespaces_in_one_list(api: Api, namespace: str, five: str) -> None
     assert places == sorted(places)
 
 
-def test_only_custom_items_say_what_they_are(api: Api, five: str) -> None:
+def test_only_custom_items_say_what_they_are(api: Api, five: str, ours: str) -> None:
+    api.need("POST", observations(ours), body=observation("a"))
+
     plain = api.need("GET", maps(five))
-    custom = api.need("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    definitions = api.need("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    custom = api.need("GET", observations(ours))
 
     assert plain["kind"] == "ConfigMapList"
     assert "kind" not in plain["items"][0]
-    assert (custom["kind"], "kind" in custom["items"][0]) == ("CustomResourceDefinitionList", False)
+    assert definitions["kind"] == "CustomResourceDefinitionList"
+    assert "kind" not in definitions["items"][0]
+    assert custom["kind"] == "ObservationList"
+    (item,) = custom["items"]
+    assert (item["apiVersion"], item["kind"]) == ("zen.kube-zen.io/v1", "Observation")

@@ -62,6 +62,7 @@ def test_a_watch_resumes_behind_each_line(api: Api, namespace: str) -> None:
     make(api, namespace, "a", "b", "c")
     lines = watched(api, maps(namespace, query=f"resourceVersion={at}"))
 
+    assert told(lines) == [("ADDED", "a"), ("ADDED", "b"), ("ADDED", "c")]
     for number, line in enumerate(lines, start=1):
         rest = watched(api, maps(namespace, query=f"resourceVersion={version(line['object'])}"))
         assert rest == lines[number:]

@@ -395,9 +395,11 @@ def test_a_watch_goes_wrong_as_it_is_told_to(what: What, told: list[str]) -> Non
 
 def test_the_same_client_may_wait() -> None:
     async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
-        fault = server.faults.add(Fault(What.DELAY, seconds=0.01))
+        fault = server.faults.add(Fault(What.DELAY, seconds=0.1))
+        began = asyncio.get_running_loop().time()
         async with session.get(MAPS) as answer:
             assert answer.status == 200
+        assert asyncio.get_running_loop().time() - began >= 0.1
         assert fault.met == 1
         server.faults.clear()
 
