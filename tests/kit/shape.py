@@ -32,7 +32,7 @@ DEAD_AT = {
 }
 LAST = {
     Ending.STORED: {"write Observation"},
-    Ending.FILTERED: {"filter", "dedup", "lane", "read Observation"},
+    Ending.FILTERED: {"normalise", "filter", "dedup", "lane", "read Observation"},
     Ending.DEDUPLICATED: {"dedup", "lane", "read Observation"},
     Ending.COALESCED: {"buffer", "lane", *REQUEST},
     Ending.THROTTLED: {"throttle"},
