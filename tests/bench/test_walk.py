@@ -189,7 +189,7 @@ def walks() -> dict[str, tuple[str, Walk]]:
         ),
         "everything deduplicated": (
             "same",
-            walk(document(ROOMY), least={Ending.DEDUPLICATED: 0.9}),
+            walk(document(ROOMY), least={Ending.DEDUPLICATED: 0.85}),
         ),
         "everything stored": ("new", walk(document(ROOMY), least={Ending.STORED: 1})),
     }
