@@ -14,7 +14,14 @@ UNEXPLAINED_SHARE = 0.01
 ERRORS = {"dropped", "dead_lettered", "failed"}
 STAGES = {
     *("receive", "buffer", "throttle", "normalise", "filter", "describe", "dedup", "lane"),
-    *("read Observation", "write Observation", "client limit", "retry wait", "dead letter"),
+    *(
+        "dedup wait",
+        "read Observation",
+        "write Observation",
+        "client limit",
+        "retry wait",
+        "dead letter",
+    ),
     "settle",
 }
 ALWAYS = ("receive", "buffer")
@@ -26,6 +33,7 @@ WAYS = [
 ]
 """What an event passes, by what its pipeline is told to do; it may end anywhere, and leaves nothing out."""
 REQUEST = {"read Observation", "write Observation", "client limit", "retry wait"}
+PART_OF = dict.fromkeys(REQUEST, "request") | {"dedup wait": "dedup"}
 DEAD_AT = {
     "undecodable": {"buffer", "normalise", "filter", "describe", "dedup"},
     "too_large": {"buffer", "write Observation"},
@@ -33,7 +41,7 @@ DEAD_AT = {
 LAST = {
     Ending.STORED: {"write Observation"},
     Ending.FILTERED: {"normalise", "filter", "dedup", "lane", "read Observation"},
-    Ending.DEDUPLICATED: {"dedup", "lane", "read Observation"},
+    Ending.DEDUPLICATED: {"dedup", "dedup wait", "lane", "read Observation"},
     Ending.COALESCED: {"buffer", "lane", *REQUEST},
     Ending.THROTTLED: {"throttle"},
     Ending.DROPPED: {"buffer"},
@@ -93,7 +101,7 @@ def _stages(trace: Trace) -> Iterator[str]:
         return
     if trace.outcome == Ending.DEAD_LETTERED:
         del names[-1]
-    passed = tuple(dict.fromkeys("request" if it in REQUEST else it for it in names))
+    passed = tuple(dict.fromkeys(PART_OF.get(it, it) for it in names))
     if not any(way[: len(passed)] == passed for way in WAYS):
         yield f"a stage is missing or out of place: {names}"
     if names and names[-1] not in _last(trace):
