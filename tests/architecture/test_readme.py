@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.kit.demo_output import shape_of
 
@@ -25,8 +26,7 @@ TESTS = re.findall(r"`(tests/[a-z_/]+\.py)`", README)
 
 
 def test_every_command_is_known() -> None:
-    # `make test` runs this test, tests/integration/test_demo.py runs `make demo`; `run` and `make cluster` are run by
-    # the tests under tests/cluster.
+    # `make test` runs this test, tests/integration/test_demo.py runs `make demo`, tests/cluster/test_up.py the rest.
     known = {"make demo", "make test", "make cluster", *EXECUTED}
     running = [c for c in COMMANDS if c not in known]
     assert running == [
@@ -64,6 +64,22 @@ def test_the_excerpt_is_the_report_of_a_demonstration() -> None:
     assert [one[0] for one in shape.timelines] == ["stored", "deduplicated"]
     assert all(len(one) >= 4 for one in shape.timelines)
     assert shape.rows == 2
+
+
+def test_the_collector_keeps_what_the_readme_says() -> None:
+    said = yaml.safe_load((TOP / "otel-collector.yaml").read_text())
+    policies = {it["name"]: it for it in said["processors"]["tail_sampling"]["policies"]}
+    outcomes = {
+        outcome
+        for it in policies.values()
+        if it["type"] == "string_attribute"
+        for outcome in it["string_attribute"]["values"]
+    }
+
+    assert outcomes == {"stored", "dead_lettered", "failed", "dropped", "interrupted"}
+    assert policies["retried"]["numeric_attribute"]["min_value"] == 2
+    assert policies["slow"]["type"] == "latency"
+    assert policies["rest"]["probabilistic"]["sampling_percentage"] == 10
 
 
 @pytest.mark.parametrize("path", TESTS)
