@@ -82,12 +82,12 @@ class Gate:
 
     def admit(self, delivery: Event) -> None:
         """Let an event go, let it wait, or end whichever must make room."""
-        event, ticket = delivery.value, delivery.ticket
+        event = delivery.value
         size_bytes = event.size_bytes
         if size_bytes > self._room.capacity_bytes:
             delivery.ticket.end("buffer", TOO_LARGE)
             return
-        self._place(event.key or ticket, delivery, size_bytes)
+        self._place(event.key or object(), delivery, size_bytes)
 
     def _place(self, key: object, delivery: Event, size_bytes: int) -> None:
         if not self._make_room(key, size_bytes):
@@ -172,7 +172,7 @@ class Gate:
             self._stands(key)
             older.ticket.give_way(delivery.ticket)
             older.ticket.end("buffer", NEWER)
-        cannot_be_asked = self._refused is SPILLED and key is delivery.ticket
+        cannot_be_asked = self._refused is SPILLED and not delivery.value.key
         delivery.ticket.end("buffer", NAMELESS if cannot_be_asked else self._refused)
 
     def _ahead_of(self, key: object) -> Ticket | None:

@@ -46,7 +46,7 @@ def _names_a_secret(key: str) -> bool:
 
 
 REMEMBERED_CHARACTERS = 128
-"""A key may be as long as its object: such a one is not remembered."""
+"""A key may be as long as its object: such a one is not remembered. Asked of names, and of shapes too heavy to keep."""
 _remembered = lru_cache(maxsize=4096)(_names_a_secret)
 
 

@@ -6,6 +6,7 @@ Over TLS a connection is the server's once its handshake is done.
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,14 @@ if TYPE_CHECKING:
 
 _TURNS = 2
 """So often the loop turns until what was just accepted is a connection that the server knows of."""
+
+
+def cause_of(error: OSError) -> str:
+    """Why nobody can listen there, or write there, in the system's own words."""
+    # A name that does not resolve has a number of its own, below zero.
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 async def stop_accepting(server: asyncio.Server) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
@@ -51,9 +50,8 @@ def apiserver(*, listen: Listen = "127.0.0.1:0", write_kubeconfig: WriteKubeconf
 
 def _said(error: OSError, listen: str) -> str:
     """Which option it is about: an error of a file names the file, one of the address does not."""
-    # A name that does not resolve has a number of its own, below zero.
-    number = error.errno or 0
-    cause = os.strerror(number) if number > 0 else error.strerror or str(error)
+    from streams.listening import cause_of  # noqa: PLC0415  heavy
+
     if error.filename is not None:
-        return f"--write-kubeconfig {error.filename}: {cause}"
-    return f"--listen {listen}: {cause}"
+        return f"--write-kubeconfig {error.filename}: {cause_of(error)}"
+    return f"--listen {listen}: {cause_of(error)}"

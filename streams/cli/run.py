@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from math import isfinite
 from pathlib import Path
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     from streams.runtime.settings import Settings
 
 PORT_HIGHEST = 65535
-NAMESPACE_CHARACTERS = 63
-"""The API server takes no longer one (DNS label)."""
 
 
 def finite(value: float) -> float:
@@ -32,7 +29,9 @@ def finite(value: float) -> float:
 
 def namespace_name(value: str | None) -> str | None:
     """Refuse what no namespace can be called. Raises ``typer.BadParameter``."""
-    if value is not None and not _is_namespace_name(value):
+    from streams.config.values import is_namespace_name  # noqa: PLC0415  heavy
+
+    if value is not None and not is_namespace_name(value):
         raise typer.BadParameter(_no_namespace_name(value))
     return value
 
@@ -153,24 +152,21 @@ def _namespace(settings: Settings) -> tuple[str, Exception | None]:
     """The context's namespace; without a way to the cluster the documents are read all the same."""
     from streams.cluster.access import Access  # noqa: PLC0415  heavy
     from streams.cluster.errors import ConfigurationError  # noqa: PLC0415  heavy
+    from streams.config.values import is_namespace_name  # noqa: PLC0415  heavy
 
     try:
         access = Access.discover(settings.kubeconfig, context=settings.context)
     except ConfigurationError as error:
         return "default", error
-    if not _is_namespace_name(access.namespace):
+    if not is_namespace_name(access.namespace):
         said = f"{access}: namespace: {_no_namespace_name(access.namespace)}"
         return "default", ConfigurationError(said)
     return access.namespace, None
 
 
-def _is_namespace_name(text: str) -> bool:
-    from streams.config.values import DNS_LABEL  # noqa: PLC0415  heavy
-
-    return len(text) <= NAMESPACE_CHARACTERS and re.fullmatch(DNS_LABEL, text) is not None
-
-
 def _no_namespace_name(text: str) -> str:
+    from streams.config.values import NAMESPACE_CHARACTERS  # noqa: PLC0415  heavy
+
     return (
         f"found {text!r}; the name of a namespace is allowed: at most {NAMESPACE_CHARACTERS}"
         " lowercase letters, digits and '-', a letter or digit at both ends"

@@ -27,7 +27,14 @@ from streams.config.rules import (
 )
 from streams.config.source import Informer, IngesterKind, Logs, SourceEntry, Webhook
 from streams.config.unbuilt import Found, unbuilt
-from streams.config.values import DNS_LABEL, DNS_SUBDOMAIN, Slug, Some, Spec
+from streams.config.values import (
+    DNS_LABEL,
+    DNS_SUBDOMAIN,
+    NAMESPACE_CHARACTERS,
+    Slug,
+    Some,
+    Spec,
+)
 
 _SOURCE_OR_SOURCES: JsonDict = {
     "rule": "has(self.sources) ? size(self.sources) > 0 : has(self.source) && has(self.ingester)",
@@ -110,7 +117,7 @@ class Metadata(Spec):
     """Kubernetes' own part of the document; a live one has the fields its server set."""
 
     name: Annotated[str, StringConstraints(pattern=DNS_SUBDOMAIN, max_length=253)]
-    namespace: Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=63)]
+    namespace: Annotated[str, StringConstraints(pattern=DNS_LABEL, max_length=NAMESPACE_CHARACTERS)]
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     uid: object = None

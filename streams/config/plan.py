@@ -8,12 +8,11 @@ from math import ceil
 from operators.buffer import WhenFull
 from operators.filter import Filter
 from operators.throttle import Throttle, WhenOver
-from sinks.retry import LONGEST_SECONDS, OCCURRENCES, SUBJECTS, Retry
+from sinks.retry import OCCURRENCES, Retry
 from streams.config.ingester import Ingester, IngesterSpec
 from streams.config.limits import (
     DEFAULT_IN_FLIGHT,
     DEFAULT_TTL_SECONDS,
-    TTL_SECONDS,
     Buffer,
     Tracing,
 )
@@ -22,6 +21,8 @@ from streams.config.spellings import (
     KEY,
     deduplication_of,
     filters_of,
+    first_wait_seconds,
+    kept_seconds,
     observes_occurrences,
     order_of,
     retry_of,
@@ -133,15 +134,13 @@ def _retry(spec: IngesterSpec) -> Retry:
     if said is None:
         return OCCURRENCES
     try:
-        first_seconds = duration_seconds(said.backoff_base)
+        first_seconds = first_wait_seconds(said)
     except ValueError:
         first_seconds = OCCURRENCES.first_seconds
-    first_seconds = min(max(first_seconds, SUBJECTS.first_seconds), LONGEST_SECONDS)
     return Retry(first_seconds, attempts=max(said.max_attempts, 1))
 
 
 def _ttl_seconds(spec: IngesterSpec) -> int:
     if spec.ttl is None or spec.ttl.default is None:
         return DEFAULT_TTL_SECONDS
-    least, most = TTL_SECONDS
-    return int(min(max(duration_seconds(spec.ttl.default), least), most))
+    return kept_seconds(spec.ttl.default)

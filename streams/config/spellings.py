@@ -72,6 +72,18 @@ def retry_of(spec: IngesterSpec) -> Retry | None:
     return failures.retry if failures is not None and failures.strategy == RETRY else None
 
 
+def first_wait_seconds(retry: Retry) -> float:
+    """How long the first wait between two attempts is, within its bounds. Raises ``ValueError`` for no duration."""
+    seconds = duration_seconds(retry.backoff_base)
+    return min(max(seconds, SUBJECTS.first_seconds), LONGEST_SECONDS)
+
+
+def kept_seconds(age: str) -> int:
+    """How long an Observation is kept whose document says so, within the bounds."""
+    least, most = TTL_SECONDS
+    return int(min(max(duration_seconds(age), least), most))
+
+
 def shadowed(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     """What something else in the same spec takes the effect from: where it stands, and why."""
     yield from _about_deduplication(_deduplications(spec))
@@ -123,31 +135,23 @@ def _about_retries(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
 
 def _about_first_wait(retry: Retry) -> Iterator[str]:
     try:
-        seconds = duration_seconds(retry.backoff_base)
+        used = first_wait_seconds(retry)
     except ValueError as error:
         yield f"ignored: allowed is {error}"
         return
-    least, most = SUBJECTS.first_seconds, LONGEST_SECONDS
-    if not least <= seconds <= most:
-        yield f"{_nearest(seconds, least, most):g} s is used: the first wait is {least:g} s to {most:g} s"
+    if used != duration_seconds(retry.backoff_base):
+        least, most = SUBJECTS.first_seconds, LONGEST_SECONDS
+        yield f"{used:g} s is used: the first wait is {least:g} s to {most:g} s"
 
 
 def _about_ttl(spec: IngesterSpec) -> Iterator[tuple[Location, str]]:
     said = spec.ttl.default if spec.ttl is not None else None
-    if said is None:
-        return
-    least, most = TTL_SECONDS
-    seconds = duration_seconds(said)
-    if not least <= seconds <= most:
-        used = _nearest(seconds, least, most)
+    if said is not None and kept_seconds(said) != duration_seconds(said):
+        least, most = TTL_SECONDS
         yield (
             ("spec", "ttl", "default"),
-            f"{used} s is used: an Observation is kept {least} s to {most} s",
+            f"{kept_seconds(said)} s is used: an Observation is kept {least} s to {most} s",
         )
-
-
-def _nearest(value: float, least: float, most: float) -> float:
-    return min(max(value, least), most)
 
 
 def _about_deduplication(spelled: Spelled[Deduplication]) -> Iterator[tuple[Location, str]]:

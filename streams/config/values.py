@@ -23,6 +23,8 @@ from streams.config.units import duration_seconds, quantity_bytes
 
 ADAPTIVE: Literal["adaptive"] = "adaptive"
 MIN_RATE = 0.1
+NAMESPACE_CHARACTERS = 63
+"""The API server takes no longer name of a namespace (DNS label)."""
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
@@ -61,6 +63,11 @@ def matching(pattern: str, what: str, *, empty: bool = False) -> Callable[[str],
         return text
 
     return check
+
+
+def is_namespace_name(text: str) -> bool:
+    """Whether a namespace can be called so."""
+    return len(text) <= NAMESPACE_CHARACTERS and re.fullmatch(DNS_LABEL, text) is not None
 
 
 def _some(entries: tuple[T, ...]) -> tuple[T, ...]:

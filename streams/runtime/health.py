@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
 from operators.redact import redacted_text
-from streams.listening import Listener
+from streams.listening import Listener, cause_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -98,7 +97,7 @@ class Health:
         except OSError as error:
             await self._listener.stop()
             place = f"[{self._host}]" if ":" in self._host else self._host
-            raise ListenError(f"--listen {place}:{self.port}: {_cause(error)}") from None
+            raise ListenError(f"--listen {place}:{self.port}: {cause_of(error)}") from None
 
     async def stop(self) -> None:
         """Stop listening; the answers under way have a second."""
@@ -125,10 +124,3 @@ def _probe(name: str, checks: Checks) -> Callable[[web.Request], Awaitable[web.R
         )
 
     return answer
-
-
-def _cause(error: OSError) -> str:
-    # A name that does not resolve has a number of its own, below zero.
-    if error.errno is not None and error.errno > 0:
-        return os.strerror(error.errno)
-    return error.strerror or str(error)

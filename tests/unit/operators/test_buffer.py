@@ -98,9 +98,10 @@ def test_events_without_a_name_are_nobodys_newer_state() -> None:
     }
 
 
-def test_what_nobody_settled_is_missed_behind_a_buffer_too() -> None:
+@pytest.mark.parametrize("name", ["a", ""])
+def test_what_nobody_settled_is_missed_behind_a_buffer_too(name: str) -> None:
     pipeline = Pipeline()
-    pipeline.offer("a")
+    pipeline.offer(name)
     pipeline.out.clear()
     assert pipeline.ledger.endings == {(Ending.FAILED, "unsettled"): 1}
     assert pipeline.ledger.balance == 0
