@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from reactivex import Observable, abc
 
-from operators.delivery import Delivery, Operator, Ticket
-from operators.room import Credits
+from operators.flow.capacity import Credits
+from operators.flow.delivery import Delivery, Operator, Ticket
 
 T = TypeVar("T")
 

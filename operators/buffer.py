@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from operators.delivery import Delivery, Operator, Ticket
-from operators.event import RawEvent
-from operators.outcome import NAMELESS, NEWER, SPILLED, STOPPED, TOO_LARGE, Ending, Outcome
-from operators.room import Credits, Room
+from operators.flow.capacity import Credits, Room
+from operators.flow.delivery import Delivery, Operator, Ticket
+from operators.model.event import RawEvent
+from operators.model.outcome import NAMELESS, NEWER, SPILLED, STOPPED, TOO_LARGE, Ending, Outcome
 
 Event = Delivery[RawEvent]
 

@@ -12,13 +12,13 @@ import msgspec
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from operators.delivery import Delivery, Operator
-from operators.event import Departure
-from operators.index import Index
-from operators.observation import Observation
-from operators.outcome import Ending, Outcome
-from operators.severity import Level, rank
-from operators.stage import stage
+from operators.flow.delivery import Delivery, Operator
+from operators.flow.stage import stage
+from operators.model.event import Departure
+from operators.model.index import Index
+from operators.model.observation import Observation
+from operators.model.outcome import Ending, Outcome
+from operators.model.severity import Level, rank
 
 Rule = Callable[[Observation], Outcome | None]
 Names = tuple[str, ...]

@@ -17,12 +17,12 @@ from pydantic import BaseModel, ConfigDict, NonNegativeFloat
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from operators.clock import WallClock
-from operators.delivery import Delivery, Operator, Ticket
-from operators.observation import Observation, Occurrence, Window
-from operators.outcome import STOPPED, Ending, Outcome
-from operators.stage import failure
-from operators.windows import Windows
+from operators.flow.clock import WallClock
+from operators.flow.delivery import Delivery, Operator, Ticket
+from operators.flow.stage import failure
+from operators.model.observation import Observation, Occurrence, Window
+from operators.model.outcome import STOPPED, Ending, Outcome
+from operators.model.windows import Windows
 
 WITHIN = "within window"
 TOLD = "told"

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt
 from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
-from operators.clock import NANOSECONDS_PER_SECOND, CallLater, Clock, Timer
-from operators.delivery import Delivery, Operator
-from operators.outcome import STOPPED, Ending, Outcome
+from operators.flow.clock import NANOSECONDS_PER_SECOND, CallLater, Clock, Timer
+from operators.flow.delivery import Delivery, Operator
+from operators.model.outcome import STOPPED, Ending, Outcome
 
 T = TypeVar("T")
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from operators.delivery import Ticket
-from operators.trace import Correlation
+from operators.flow.delivery import Ticket
+from operators.flow.trace import Correlation
 from sinks.writer import Answer, Writer
 
 NO_ANSWER = 0

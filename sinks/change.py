@@ -8,14 +8,14 @@ from enum import Enum, StrEnum, auto
 
 import msgspec
 
-from operators.clock import WallClock, timestamp
-from operators.dedup import NOTHING_TO_RESOLVE, TOLD, duplicate
-from operators.delivery import Ticket
-from operators.index import Index, Known
-from operators.kubernetes_event import is_told, with_tally
-from operators.observation import Observation, Tally, Window
-from operators.outcome import Ending, Outcome
-from operators.trace import Trace
+from operators.decoders.kubernetes_event import is_told, with_tally
+from operators.deduplicate import NOTHING_TO_RESOLVE, TOLD, duplicate
+from operators.flow.clock import WallClock, timestamp
+from operators.flow.delivery import Ticket
+from operators.flow.trace import Trace
+from operators.model.index import Index, Known
+from operators.model.observation import Observation, Tally, Window
+from operators.model.outcome import Ending, Outcome
 from sinks.asking import Asking
 from sinks.manifest import Manifest, Owner, amended, evidence, manifest, uid_of
 from sinks.resource import InvalidObservationError, validated

@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 
-from operators.clock import NANOSECONDS_PER_SECOND, Clock
-from operators.outcome import Ending, Hold, Outcome
+from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock
+from operators.model.outcome import Ending, Hold, Outcome
 
 log = logging.getLogger(__name__)
 

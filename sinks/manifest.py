@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import msgspec
 
-from operators.clock import micro_timestamp
-from operators.identity import LABEL_CHARACTERS, label_value
-from operators.index import Known
-from operators.observation import Observation, Occurrence, Subject
+from operators.flow.clock import micro_timestamp
+from operators.model.identity import LABEL_CHARACTERS, label_value
+from operators.model.index import Known
+from operators.model.observation import Observation, Occurrence, Subject
 
 API_VERSION = "zen.kube-zen.io/v1alpha1"
 INGESTER_LABEL = "zen.kube-zen.io/ingester"

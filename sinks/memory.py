@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 
-from operators.clock import WallClock, timestamp
-from operators.dedup import NOTHING_TO_RESOLVE
-from operators.delivery import Delivery
-from operators.index import Index, Known
-from operators.kubernetes_event import with_tally
-from operators.observation import Observation
-from operators.outcome import Outcome
+from operators.decoders.kubernetes_event import with_tally
+from operators.deduplicate import NOTHING_TO_RESOLVE
+from operators.flow.clock import WallClock, timestamp
+from operators.flow.delivery import Delivery
+from operators.model.index import Index, Known
+from operators.model.observation import Observation
+from operators.model.outcome import Outcome
 from sinks.change import CREATED, UPDATED, resolved
 
 KEPT = 1000

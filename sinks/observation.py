@@ -10,12 +10,12 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 
-from operators.clock import Clock, WallClock
-from operators.delivery import Delivery, Ticket
-from operators.index import Index
-from operators.observation import Observation
-from operators.outcome import NEWER, STOPPED, Ending, Outcome
-from operators.stage import detail_of, failure
+from operators.flow.clock import Clock, WallClock
+from operators.flow.delivery import Delivery, Ticket
+from operators.flow.stage import detail_of, failure
+from operators.model.index import Index
+from operators.model.observation import Observation
+from operators.model.outcome import NEWER, STOPPED, Ending, Outcome
 from sinks.change import Requests, WhenGone, change_of, promised
 from sinks.holds import EVERYTHING, Holds
 from sinks.manifest import Owner

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from reactivex import Observable, abc
 
-from operators.delivery import Delivery, Operator
-from operators.observation import Observation
+from operators.flow.delivery import Delivery, Operator
+from operators.model.observation import Observation
 
 
 class Sink(Protocol):

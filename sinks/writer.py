@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from operators.trace import Correlation
+from operators.flow.trace import Correlation
 
 
 class UnansweredError(Exception):

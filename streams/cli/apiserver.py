@@ -34,9 +34,9 @@ def apiserver(*, listen: Listen = "127.0.0.1:0", write_kubeconfig: WriteKubeconf
     Example: zen-streams apiserver --write-kubeconfig kubeconfig
     """
     with extra():
-        from streams.demo.apiserver import serve_alone  # noqa: PLC0415  heavy
-        from streams.demo.definitions import InstallError  # noqa: PLC0415  heavy
-        from streams.devserver.server import ExtraMissingError  # noqa: PLC0415  heavy
+        from demo.apiserver.server import ExtraMissingError  # noqa: PLC0415  heavy
+        from demo.definitions import InstallError  # noqa: PLC0415  heavy
+        from demo.embedded import serve_alone  # noqa: PLC0415  heavy
         from streams.runtime.app import run_loop  # noqa: PLC0415  heavy
 
     host, port = address(listen)
@@ -50,7 +50,7 @@ def apiserver(*, listen: Listen = "127.0.0.1:0", write_kubeconfig: WriteKubeconf
 
 def _said(error: OSError, listen: str) -> str:
     """Which option it is about: an error of a file names the file, one of the address does not."""
-    from streams.listening import cause_of  # noqa: PLC0415  heavy
+    from streams.runtime.listening import cause_of  # noqa: PLC0415  heavy
 
     if error.filename is not None:
         return f"--write-kubeconfig {error.filename}: {cause_of(error)}"

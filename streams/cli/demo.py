@@ -12,7 +12,7 @@ from streams.cli.documents import fail
 from streams.cli.run import finite
 
 OURS = ("operators", "sinks", "streams")
-LEFT_OUT = ("streams.demo", "streams.devserver")
+LEFT_OUT = ("demo", "demo.apiserver")
 """What the image is made without."""
 
 Duration = Annotated[
@@ -45,13 +45,13 @@ def demo(
     Example: zen-streams demo --duration 10 --rate 50
     """
     with extra():
+        from demo.apiserver.server import ExtraMissingError  # noqa: PLC0415  heavy
+        from demo.definitions import InstallError  # noqa: PLC0415  heavy
+        from demo.demonstration import demonstrate  # noqa: PLC0415  heavy
+        from demo.feeder import FeedError  # noqa: PLC0415  heavy
+        from demo.listing import ListError  # noqa: PLC0415  heavy
+        from demo.show import Options  # noqa: PLC0415  heavy
         from streams.cluster.errors import ClusterError  # noqa: PLC0415  heavy
-        from streams.demo.definitions import InstallError  # noqa: PLC0415  heavy
-        from streams.demo.demonstration import demonstrate  # noqa: PLC0415  heavy
-        from streams.demo.feeder import FeedError  # noqa: PLC0415  heavy
-        from streams.demo.listing import ListError  # noqa: PLC0415  heavy
-        from streams.demo.show import Options  # noqa: PLC0415  heavy
-        from streams.devserver.server import ExtraMissingError  # noqa: PLC0415  heavy
         from streams.runtime.app import run_loop  # noqa: PLC0415  heavy
 
     options = Options(duration_seconds=duration, per_second=rate, keep=keep, as_json=as_json)

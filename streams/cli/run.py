@@ -175,7 +175,7 @@ def _no_namespace_name(text: str) -> str:
 
 def _serve(plans: Sequence[Plan], settings: Settings, *, json_logs: bool) -> int:
     from streams.cluster.errors import ConfigurationError  # noqa: PLC0415  heavy
-    from streams.logs import configure  # noqa: PLC0415  heavy
+    from streams.observability.logs import configure  # noqa: PLC0415  heavy
     from streams.runtime.app import serve  # noqa: PLC0415  heavy
     from streams.runtime.health import ListenError  # noqa: PLC0415  heavy
 

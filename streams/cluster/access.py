@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from operators.clock import NANOSECONDS_PER_SECOND, Clock, WallClock, utc_now
+from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock, WallClock, utc_now
 from streams.cluster.credentials import Credentials, Origin, in_thread, stamps
 from streams.cluster.errors import (
     ClusterError,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from operators.redact import redacted_text
+from operators.model.masking import redacted_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from operators.event import Kind
+from operators.model.event import Kind
 from streams.cluster.answer import UNDECODABLE
 from streams.cluster.errors import DiscoveryError
 from streams.cluster.paths import group_path

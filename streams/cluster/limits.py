@@ -10,7 +10,7 @@ import asyncio
 from math import ceil
 from typing import TYPE_CHECKING
 
-from operators.clock import NANOSECONDS_PER_SECOND, Clock
+from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

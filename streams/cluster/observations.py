@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 
-from operators.observation import Occurrence, Subject, Window
+from operators.model.observation import Occurrence, Subject, Window
 from sinks.manifest import INGESTER_LABEL, TRACE_ANNOTATION
 from sinks.writer import Answer, UnansweredError
 from streams.cluster.answer import UNDECODABLE
@@ -17,7 +17,7 @@ from streams.cluster.paths import resource_path
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from operators.trace import Correlation
+    from operators.flow.trace import Correlation
     from streams.cluster.answer import Answer as Response
     from streams.cluster.session import Session
 

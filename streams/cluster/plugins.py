@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from kubernetes.config.config_exception import ConfigException
 
-from operators.redact import redacted_text
+from operators.model.masking import redacted_text
 from streams.cluster.errors import ConfigurationError, UnreachableError
 from streams.cluster.official import plugin_answer
 

@@ -23,7 +23,7 @@ from streams.cluster.wire import Call, Wire
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from operators.clock import Clock
+    from operators.flow.clock import Clock
     from streams.cluster.access import Access
     from streams.cluster.credentials import Credentials
     from streams.cluster.durations import DurationCounts

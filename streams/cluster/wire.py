@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 from multidict import CIMultiDict
 
-from operators.clock import NANOSECONDS_PER_SECOND
+from operators.flow.clock import NANOSECONDS_PER_SECOND
 from streams.cluster.durations import DurationCounts
 from streams.cluster.errors import UnreachableError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from yarl import URL
 
-    from operators.clock import Clock
+    from operators.flow.clock import Clock
     from streams.cluster.credentials import Credentials
 
 HEADERS_TIMEOUT_SECONDS = 30.0

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
-from operators.severity import Level
+from operators.model.severity import Level
 from streams.config.source import GROUP
 from streams.config.values import Domain, EventType, Fraction, Many, Open, Slug, Spec
 

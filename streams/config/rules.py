@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from operators.severity import Level
+from operators.model.severity import Level
 from streams.config.destination import FieldMapping
 from streams.config.limits import Thresholds
 from streams.config.values import Fraction, Many, Order, Spec, Window

@@ -14,9 +14,9 @@ from typing import TypeVar
 
 from prometheus_client import CollectorRegistry
 
-from operators.clock import utc_now, utc_now_ns
-from operators.event import Kind
-from sinks.dead_letter import DeadLetters
+from operators.flow.clock import utc_now, utc_now_ns
+from operators.model.event import Kind
+from sinks.dead_letters import DeadLetters
 from sinks.holds import Holds
 from streams.cluster.access import Access
 from streams.cluster.discovery import resolve
@@ -25,9 +25,9 @@ from streams.cluster.limits import Bucket
 from streams.cluster.observations import Observations
 from streams.cluster.session import Session
 from streams.config.plan import Plan
-from streams.informers.manager import InformerManager
-from streams.informers.notice import Watched
-from streams.metrics import Metrics, ProcessReading
+from streams.observability.metric_readings import ProcessReading
+from streams.observability.metrics import Metrics
+from streams.observability.tracer import Moments
 from streams.runtime.contact import Contact
 from streams.runtime.garbage import spare_the_loop
 from streams.runtime.health import Check, Health
@@ -35,7 +35,8 @@ from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
 from streams.runtime.running import RunningSource, Surroundings, WhenEnded
 from streams.runtime.settings import Settings, product_version
 from streams.runtime.traces import FLUSH_SECONDS, UNTRACED, Traces, traces_of
-from streams.tracing.tracer import Moments
+from streams.sources.informer.manager import InformerManager
+from streams.sources.informer.notice import Watched
 
 T = TypeVar("T")
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from operators.redact import redacted_text
-from streams.listening import Listener, cause_of
+from operators.model.masking import redacted_text
+from streams.runtime.listening import Listener, cause_of
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry

@@ -10,7 +10,7 @@ import logging
 import signal
 from collections.abc import Sequence
 
-from operators.delivery import Ledger
+from operators.flow.delivery import Ledger
 from streams.runtime.running import RunningSource
 
 log = logging.getLogger(__name__)

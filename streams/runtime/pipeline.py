@@ -9,24 +9,24 @@ from reactivex import Observable
 
 from operators.backpressure import backpressure
 from operators.buffer import Buffer, bounded_buffer
-from operators.clock import CallLater, Clock, WallClock
-from operators.dedup import Dedup, dedup
-from operators.delivery import Begin, Delivery, Ledger, Operator, Settled, deliver
-from operators.event import RawEvent
+from operators.decode import Normalise, describe, normalise, subject_name
+from operators.deduplicate import Dedup, dedup
 from operators.filter import Filter, Rules, keep
-from operators.index import Index
-from operators.normalise import Normalise, describe, normalise, subject_name
-from operators.observation import Observation
+from operators.flow.capacity import Credits, Room
+from operators.flow.clock import CallLater, Clock, WallClock
+from operators.flow.delivery import Begin, Delivery, Ledger, Operator, Settled, deliver
+from operators.model.event import RawEvent
+from operators.model.index import Index
+from operators.model.observation import Observation
+from operators.model.windows import Windows
 from operators.once import Once, once
-from operators.room import Credits, Room
 from operators.throttle import Throttle, throttle
-from operators.windows import Windows
 from sinks.change import WhenGone
 from sinks.manifest import Owner
 from sinks.sink import Sink, write_to
 from streams.config.plan import Plan
 from streams.config.spellings import DEDUP_FIRST
-from streams.informers.notice import Watched
+from streams.sources.informer.notice import Watched
 
 Decision = Operator[Delivery[Observation], Delivery[Observation]]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 
-from operators.clock import WallClock
-from operators.index import Known
+from operators.flow.clock import WallClock
+from operators.model.index import Known
 from streams.cluster.errors import ClusterError
 from streams.cluster.observations import ListRefusedError, Stored
 from streams.runtime.pipeline import Books

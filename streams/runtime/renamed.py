@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from operators.delivery import Delivery, Ticket
-from operators.event import Departure
-from operators.identity import DIGEST_CHARACTERS
-from operators.observation import Observation, Subject
-from operators.outcome import is_spilled
-from operators.severity import DEFAULT_CATEGORY, DEFAULT_EVENT_TYPE, DEFAULT_SEVERITY
+from operators.flow.delivery import Delivery, Ticket
+from operators.model.event import Departure
+from operators.model.identity import DIGEST_CHARACTERS
+from operators.model.observation import Observation, Subject
+from operators.model.outcome import is_spilled
+from operators.model.severity import DEFAULT_CATEGORY, DEFAULT_EVENT_TYPE, DEFAULT_SEVERITY
 from sinks.sink import Sink
-from streams.informers.book import Book
-from streams.informers.notice import Origin
-from streams.informers.store import tombstone
 from streams.runtime.rebuild import Subjects
+from streams.sources.informer.book import Book
+from streams.sources.informer.notice import Origin
+from streams.sources.informer.store import tombstone
 
 REASON = "source renamed"
 AT_ONCE = 100

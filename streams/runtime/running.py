@@ -9,28 +9,28 @@ from dataclasses import dataclass
 
 from reactivex import abc
 
-from operators.clock import Clock, WallClock
-from operators.delivery import Ledger, Ticket
-from operators.index import Index
-from operators.outcome import LOST
-from operators.room import Room
-from operators.windows import Windows
+from operators.flow.capacity import Room
+from operators.flow.clock import Clock, WallClock
+from operators.flow.delivery import Ledger, Ticket
+from operators.model.index import Index
+from operators.model.outcome import LOST
+from operators.model.windows import Windows
 from sinks.change import WhenGone
-from sinks.dead_letter import DeadLetters
+from sinks.dead_letters import DeadLetters
 from sinks.holds import Holds
 from sinks.observation import ObservationSink
 from streams.cluster.observations import Observations
 from streams.config.plan import Plan
-from streams.informers.defects import defect_of, log_defect
-from streams.informers.manager import InformerManager
-from streams.informers.subscription import Subscription
+from streams.observability.span import Span
+from streams.observability.timings import Timings
 from streams.runtime.pipeline import Books, compose, namer_of, owner_of, specs_of, watched_of
 from streams.runtime.rebuild import departed, rebuild_in_time
 from streams.runtime.renamed import resolve_renamed
 from streams.runtime.traces import UNTRACED, Traces
-from streams.sources.informer import informer_source
-from streams.timings import Timings
-from streams.tracing.span import Span
+from streams.sources.informer.defects import defect_of, log_defect
+from streams.sources.informer.manager import InformerManager
+from streams.sources.informer.source import informer_source
+from streams.sources.informer.subscription import Subscription
 
 log = logging.getLogger(__name__)
 

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING
 from yarl import URL
 
 from streams.config.plan import Plan
-from streams.metrics import TraceReading
+from streams.observability.backlog import Backlog
+from streams.observability.build import scope_of
+from streams.observability.environment import TelemetryError, read
+from streams.observability.keep import Sampling
+from streams.observability.metric_readings import TraceReading
+from streams.observability.tracer import Moments, SourceTracer, Tracing
 from streams.runtime.settings import product_version
-from streams.telemetry.backlog import Backlog
-from streams.telemetry.settings import TelemetryError, read
-from streams.tracing.build import scope_of
-from streams.tracing.keep import Sampling
-from streams.tracing.tracer import Moments, SourceTracer, Tracing
 
 if TYPE_CHECKING:
-    from streams.telemetry.exporter import Exporter
+    from streams.observability.exporter import Exporter
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def _exporter(
         otlp = read(environment)
         if otlp is None:
             return None
-        from streams.telemetry.configure import exporter_of  # noqa: PLC0415  heavy, and seldom used
+        from streams.observability.configure import exporter_of  # noqa: PLC0415  heavy, and seldom used
 
         exporter = exporter_of(
             otlp,

@@ -13,7 +13,7 @@ import typer
 from streams.cli.main import app
 from streams.config.load import load
 from streams.config.plan import plan
-from streams.telemetry.settings import read
+from streams.observability.environment import read
 from tests.kit.shipped import (
     DEPLOY,
     TOP,

@@ -55,8 +55,7 @@ def test_what_is_not_in_the_image_is_missed_in_one_line(tmp_path: Path, command:
 
     assert done.returncode == 2
     assert done.stderr == (
-        "error: No module named 'streams.demo': the embedded API server needs zen-streams[demo] "
-        "installed\n"
+        "error: No module named 'demo': the embedded API server needs zen-streams[demo] installed\n"
     )
 
 

@@ -12,7 +12,8 @@ import msgspec
 import pytest
 import yaml
 
-from streams.metrics import Metrics, ProcessReading
+from streams.observability.metric_readings import ProcessReading
+from streams.observability.metrics import Metrics
 from tests.kit.shipped import DEPLOY, documents
 
 MONITORING = DEPLOY / "monitoring"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from operators.clock import utc_now, utc_now_ns
-from sinks.dead_letter import DeadLetters
+from operators.flow.clock import utc_now, utc_now_ns
+from sinks.dead_letters import DeadLetters
 from sinks.holds import Holds
 from sinks.writer import Answer
 from streams.cluster.access import Access
@@ -24,18 +24,18 @@ from streams.cluster.limits import Bucket
 from streams.cluster.session import Session
 from streams.config.ingester import Ingester
 from streams.config.plan import Plan, plan
-from streams.informers.manager import InformerManager
+from streams.observability.tracer import Moments, Tracing
 from streams.runtime.running import RunningSource, Surroundings
 from streams.runtime.traces import UNTRACED, Traces
-from streams.tracing.tracer import Moments, Tracing
+from streams.sources.informer.manager import InformerManager
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from operators.event import Kind
+    from operators.model.event import Kind
     from streams.cluster.observations import Observations, Stored
-    from streams.informers.notice import Watched
-    from streams.tracing.span import SpanTree
+    from streams.observability.span import SpanTree
+    from streams.sources.informer.notice import Watched
 
 RIVER = Path(__file__).with_name("river.py")
 GROUP, VERSION = "bench.example.com", "v1"
@@ -70,7 +70,7 @@ class NullExport:
         self.bytes = 0
 
     def offer(self, tree: SpanTree) -> None:
-        from streams.telemetry.encode import encoded  # noqa: PLC0415  heavy
+        from streams.observability.encode import encoded  # noqa: PLC0415  heavy
 
         self.bytes += len(encoded(tree))
 

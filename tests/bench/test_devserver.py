@@ -44,7 +44,7 @@ import asyncio, sys
 from pathlib import Path
 import uvloop
 from streams.config.crd import manifests
-from streams.devserver.server import DevServer
+from demo.apiserver.server import DevServer
 
 async def main():
     async with DevServer() as server:

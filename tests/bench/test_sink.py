@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import uvloop
 
-from operators.outcome import Ending
+from operators.model.outcome import Ending
 from streams.cluster.observations import FIELD_MANAGER, Observations
 from streams.runtime.running import RunningSource
 from tests.bench.bed import document, percentile, session_to, settled, surroundings
@@ -26,7 +26,7 @@ from tests.cluster.commands import TOKENS
 from tests.cluster.product import FAST, Product, ingester
 
 if TYPE_CHECKING:
-    from operators.trace import Correlation
+    from operators.flow.trace import Correlation
     from sinks.writer import Answer
     from streams.cluster.session import Session
 

@@ -22,17 +22,17 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanKind, set_span_in_context
 
 from operators.buffer import Buffer
-from operators.clock import utc_now_ns
-from operators.delivery import Ledger, Ticket
-from operators.event import RawEvent
-from operators.outcome import Ending, Outcome
+from operators.flow.clock import utc_now_ns
+from operators.flow.delivery import Ledger, Ticket
+from operators.model.event import RawEvent
+from operators.model.outcome import Ending, Outcome
 from sinks.asking import Attempt
 from sinks.change import CREATED
-from streams.telemetry.encode import encoded
-from streams.tracing.build import scope_of
-from streams.tracing.keep import Sampling
-from streams.tracing.span import SpanTree
-from streams.tracing.tracer import Moments, Tracing
+from streams.observability.build import scope_of
+from streams.observability.encode import encoded
+from streams.observability.keep import Sampling
+from streams.observability.span import SpanTree
+from streams.observability.tracer import Moments, Tracing
 from tests.kit.doubles import ScriptedWriter
 from tests.kit.exporting import exporting
 from tests.kit.otlp import LoopbackCollector

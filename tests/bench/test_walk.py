@@ -15,16 +15,16 @@ import msgspec
 import pytest
 import uvloop
 
-from operators.outcome import Ending
-from operators.room import Room
+from operators.flow.capacity import Room
+from operators.model.outcome import Ending
 from streams.cluster.access import Access
 from streams.config.plan import Plan
-from streams.informers.lines import Lines
-from streams.informers.notice import Notice, Watched
 from streams.runtime.garbage import spare_the_loop
 from streams.runtime.pipeline import watched_of
 from streams.runtime.running import RunningSource
 from streams.runtime.traces import UNTRACED, Traces
+from streams.sources.informer.lines import Lines
+from streams.sources.informer.notice import Notice, Watched
 from tests.bench.bed import (
     GROUP,
     VERSION,

@@ -12,12 +12,12 @@ from typing import Any, cast
 import pytest
 import uvloop
 
-from operators.delivery import Ticket
-from streams.informers.manager import InformerManager
-from streams.informers.notice import Notice, Watched
-from streams.informers.subscription import Subscription
+from operators.flow.delivery import Ticket
 from streams.runtime.garbage import spare_the_loop
 from streams.runtime.running import RunningSource
+from streams.sources.informer.manager import InformerManager
+from streams.sources.informer.notice import Notice, Watched
+from streams.sources.informer.subscription import Subscription
 from tests.bench.bed import (
     GROUP,
     VERSION,

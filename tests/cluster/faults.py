@@ -16,7 +16,7 @@ import aiohttp
 import msgspec
 from aiohttp import web
 
-from streams.listening import stop_accepting
+from streams.runtime.listening import stop_accepting
 from tests.cluster.keys import self_signed, write_kubeconfig
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import free_ports, wait_until

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 import pytest
 
+from demo.apiserver.server import DevServer
 from streams.config.crd import files
-from streams.devserver.server import DevServer
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import CommandFailedError, Program, run, wait_until
 from tests.kit.acceptance import CRD, GVR

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from streams.demo.definitions import definitions
-from streams.devserver.faults import Fault, What
-from streams.devserver.server import DevServer
+from demo.apiserver.faults import Fault, What
+from demo.apiserver.server import DevServer
+from demo.definitions import definitions
 from tests.cluster.generator import GROUP, WIDGETS, Generator, at_once
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import wait_until

@@ -10,8 +10,8 @@ from typing import Any, cast
 import kubernetes as _kubernetes
 import pytest
 
+from demo.apiserver.server import DevServer
 from streams.config.crd import manifests
-from streams.devserver.server import DevServer
 from tests.cluster.loop_thread import LoopThread
 from tests.kit.acceptance import LEGACY, manifest
 

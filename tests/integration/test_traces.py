@@ -17,18 +17,19 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from operators.buffer import Buffer, WhenFull
-from operators.clock import utc_now
-from operators.delivery import Ticket
-from operators.outcome import Ending
+from operators.flow.clock import utc_now
+from operators.flow.delivery import Ticket
+from operators.flow.trace import Trace as Envelope
+from operators.model.outcome import Ending
 from operators.throttle import Throttle
-from operators.trace import Trace as Envelope
-from sinks.dead_letter import DeadLetters
+from sinks.dead_letters import DeadLetters
 from sinks.manifest import TRACE_ANNOTATION
 from sinks.writer import Answer
-from streams.logs import JsonFormatter
-from streams.metrics import Metrics, ProcessReading
-from streams.telemetry.backlog import Backlog
-from streams.timings import Timings
+from streams.observability.backlog import Backlog
+from streams.observability.logs import JsonFormatter
+from streams.observability.metric_readings import ProcessReading
+from streams.observability.metrics import Metrics
+from streams.observability.timings import Timings
 from tests.kit.doubles import ScriptedWriter
 from tests.kit.exporting import exporting
 from tests.kit.mixed_events import Mix, MixedWriter
@@ -157,7 +158,7 @@ class AmbientTicket(Ticket):
 def test_t1_and_t2_ambient_context_loses_and_mixes_up_events(
     how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("operators.delivery.Ticket", AmbientTicket)
+    monkeypatch.setattr("operators.flow.delivery.Ticket", AmbientTicket)
 
     async def scene() -> None:
         done = await mixed_run(SOME, **HOW[how])

@@ -16,11 +16,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from demo.apiserver.api import Request
+from demo.apiserver.faults import Fault, Faults, What
+from demo.apiserver.server import DevServer
 from sinks.manifest import TRACE_ANNOTATION
 from streams.config.crd import manifests
-from streams.devserver.api import Request
-from streams.devserver.faults import Fault, Faults, What
-from streams.devserver.server import DevServer
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import wait_until
 from tests.cluster.product import FAST, Product, ingester

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from operators.trace import Correlation
+from operators.flow.trace import Correlation
 from sinks.writer import Answer, UnansweredError
 
 OK = Answer(200, b'{"metadata":{}}')

@@ -6,10 +6,10 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from streams.telemetry.backlog import Backlog
-from streams.telemetry.configure import exporter_of
-from streams.telemetry.exporter import Exporter
-from streams.telemetry.settings import read
+from streams.observability.backlog import Backlog
+from streams.observability.configure import exporter_of
+from streams.observability.environment import read
+from streams.observability.exporter import Exporter
 from tests.kit.traced import at_once
 
 FLUSH_SECONDS = 20.0

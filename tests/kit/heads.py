@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from operators.event import Body, Head
+from operators.model.event import Body, Head
 
 
 def head_of(body: Body | None) -> Head | None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.stateful import run_state_machine_as_test as run_machine
 
-from operators.delivery import AlreadySettledError
+from operators.flow.delivery import AlreadySettledError
 
 MUTANT_WALKS = 150
 ROUNDS = 4

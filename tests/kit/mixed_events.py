@@ -8,8 +8,8 @@ from collections import Counter, defaultdict
 
 import msgspec
 
-from operators.event import Change, RawEvent
-from operators.trace import Correlation
+from operators.flow.trace import Correlation
+from operators.model.event import Change, RawEvent
 from sinks.writer import Answer
 from tests.kit.traced import UNWANTED, event, observation_of
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from operators.event import Kind
-from streams.informers.notice import Watched
+from operators.model.event import Kind
+from streams.sources.informer.notice import Watched
 from tests.kit.model_api import ModelApi, Stream, status
 
 CONFIG_MAPS = Watched("", "v1", "configmaps")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from operators.outcome import Ending
+from operators.model.outcome import Ending
 from tests.kit.otlp import Trace, WireSpan
 
 UNEXPLAINED_NS = 1_000_000

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from streams.demo.estate import Estate
-from streams.demo.events import kubernetes_events
-from streams.demo.kyverno import kyverno
-from streams.demo.signal import Signal
-from streams.demo.trivy import trivy
+from demo.estate import Estate
+from demo.events import kubernetes_events
+from demo.kyverno import kyverno
+from demo.signal import Signal
+from demo.trivy import trivy
 
 BEGINNING = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 

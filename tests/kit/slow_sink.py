@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from operators.delivery import Delivery
-from operators.observation import Observation
-from operators.outcome import Outcome
+from operators.flow.delivery import Delivery
+from operators.model.observation import Observation
+from operators.model.outcome import Outcome
 from sinks.memory import MemorySink
 
 

@@ -6,7 +6,7 @@ import heapq
 from collections.abc import Callable
 from itertools import count
 
-from operators.clock import NANOSECONDS_PER_SECOND
+from operators.flow.clock import NANOSECONDS_PER_SECOND
 
 
 class VirtualTimer:

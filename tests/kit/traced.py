@@ -11,22 +11,22 @@ import msgspec
 from reactivex.subject import Subject
 
 from operators.buffer import Buffer
-from operators.clock import CallLater, Clock, utc_now, utc_now_ns
-from operators.dedup import Dedup
-from operators.delivery import Ticket
-from operators.event import Change, Kind, RawEvent
+from operators.decode import Normalise, subject_name
+from operators.deduplicate import Dedup
 from operators.filter import Filter
-from operators.normalise import Normalise, subject_name
+from operators.flow.clock import CallLater, Clock, utc_now, utc_now_ns
+from operators.flow.delivery import Ticket
+from operators.model.event import Change, Kind, RawEvent
 from operators.throttle import Throttle
 from sinks.holds import Holds
 from sinks.manifest import Owner
 from sinks.observation import ObservationSink
 from sinks.writer import Writer
+from streams.observability.build import scope_of
+from streams.observability.keep import Sampling
+from streams.observability.span import SpanTree
+from streams.observability.tracer import Export, Moments, Tracing
 from streams.runtime.pipeline import Books, Specs, compose
-from streams.tracing.build import scope_of
-from streams.tracing.keep import Sampling
-from streams.tracing.span import SpanTree
-from streams.tracing.tracer import Export, Moments, Tracing
 
 KIND = Kind("", "v1", "configmaps", "ConfigMap", namespaced=True)
 NORMALISE = Normalise(ingester_namespace="n", ingester="i", source="maps")

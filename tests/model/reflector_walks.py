@@ -8,13 +8,13 @@ from random import Random
 
 import msgspec
 
-from operators.clock import NANOSECONDS_PER_SECOND
-from operators.event import Change
-from streams.informers.condition import Fault
-from streams.informers.notice import Notice, Watched
-from streams.informers.reflector import Reflector
-from streams.informers.steps import Heard, ListPage, OpenWatch, Resolve, Wait
-from streams.informers.store import Store
+from operators.flow.clock import NANOSECONDS_PER_SECOND
+from operators.model.event import Change
+from streams.sources.informer.condition import Fault
+from streams.sources.informer.notice import Notice, Watched
+from streams.sources.informer.reflector import Reflector
+from streams.sources.informer.steps import Heard, ListPage, OpenWatch, Resolve, Wait
+from streams.sources.informer.store import Store
 from tests.kit.model_api import ModelApi, Stream, line, status
 
 EVENTS = Watched("", "v1", "events")

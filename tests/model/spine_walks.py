@@ -13,15 +13,15 @@ from typing import Any
 
 from operators.backpressure import backpressure
 from operators.buffer import WhenFull, bounded_buffer
-from operators.clock import NANOSECONDS_PER_SECOND
-from operators.delivery import Delivery, Ledger, deliver
-from operators.event import RECORD_BYTES, Change, Departure, RawEvent
-from operators.outcome import Ending, Hold, Outcome
-from operators.room import Credits, Room
+from operators.flow.capacity import Credits, Room
+from operators.flow.clock import NANOSECONDS_PER_SECOND
+from operators.flow.delivery import Delivery, Ledger, deliver
+from operators.model.event import RECORD_BYTES, Change, Departure, RawEvent
+from operators.model.outcome import Ending, Hold, Outcome
 from streams.cluster.errors import UnreachableError
-from streams.informers.manager import InformerManager
-from streams.informers.notice import Watched
-from streams.sources.informer import informer_source
+from streams.sources.informer.manager import InformerManager
+from streams.sources.informer.notice import Watched
+from streams.sources.informer.source import informer_source
 from tests.kit.model_api import ModelApi
 from tests.kit.model_client import CONFIG_MAPS, Asked, ModelClient, Reply, refusal
 from tests.unit.streams.cluster.virtual import VirtualLoop

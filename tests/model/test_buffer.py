@@ -18,10 +18,10 @@ from reactivex.subject import Subject
 
 from operators.backpressure import backpressure
 from operators.buffer import Event, Gate, WhenFull, bounded_buffer
-from operators.delivery import Delivery, Ledger, Ticket, deliver
-from operators.event import RECORD_BYTES, Change, Kind, RawEvent
-from operators.outcome import Ending, Outcome
-from operators.room import Credits, Room
+from operators.flow.capacity import Credits, Room
+from operators.flow.delivery import Delivery, Ledger, Ticket, deliver
+from operators.model.event import RECORD_BYTES, Change, Kind, RawEvent
+from operators.model.outcome import Ending, Outcome
 from tests.kit.machines import dies, reach, survive, survivors
 
 KIND = Kind("", "v1", "things", "Thing", namespaced=True)

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from reactivex.subject import Subject as RxSubject
 
 import operators.filter
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.event import Body, Departure
 from operators.filter import Filter, Rules, keep
-from operators.index import Index, Known
-from operators.observation import Observation, Subject, Tally
-from operators.outcome import Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.event import Body, Departure
+from operators.model.index import Index, Known
+from operators.model.observation import Observation, Subject, Tally
+from operators.model.outcome import Ending, Outcome
 from tests.kit.heads import head_of
 from tests.kit.machines import reach
 
@@ -252,9 +252,9 @@ MUTANTS: tuple[tuple[str, Any], ...] = (
     ("operators.filter._namespace", own_namespace),
     ("operators.filter._namespace", subject_alone),
     ("operators.filter.Rules.against", everything),
-    ("operators.index.Index.is_open", never_open),
-    ("operators.index.Index.is_open", always_open),
-    ("operators.observation.Observation.is_state", True),
+    ("operators.model.index.Index.is_open", never_open),
+    ("operators.model.index.Index.is_open", always_open),
+    ("operators.model.observation.Observation.is_state", True),
     ("operators.filter._note", silent),
 )
 

@@ -21,14 +21,14 @@ from reactivex.subject import Subject as Source
 
 from operators.backpressure import backpressure
 from operators.buffer import WhenFull, bounded_buffer
-from operators.delivery import Delivery, Ledger, deliver
-from operators.event import Change, Kind, RawEvent
-from operators.observation import Observation, Occurrence, Subject, Window
+from operators.flow.capacity import Credits, Room
+from operators.flow.delivery import Delivery, Ledger, deliver
+from operators.flow.stage import stage
+from operators.model.event import Change, Kind, RawEvent
+from operators.model.observation import Observation, Occurrence, Subject, Window
+from operators.model.outcome import STOPPED, Ending, Outcome
+from operators.model.windows import Windows
 from operators.once import Once, once
-from operators.outcome import STOPPED, Ending, Outcome
-from operators.room import Credits, Room
-from operators.stage import stage
-from operators.windows import Windows
 from tests.model.occurrence_reference import LENGTH, Happened, Reference, Written, written_by
 
 KIND = Kind("", "v1", "things", "Thing", namespaced=True)

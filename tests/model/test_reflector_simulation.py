@@ -8,16 +8,16 @@ from random import Random
 
 import pytest
 
-from operators.clock import NANOSECONDS_PER_SECOND
-from operators.event import Change
-from streams.informers.book import Silence
-from streams.informers.condition import Fault
-from streams.informers.decode import Found
-from streams.informers.listing import Listing
-from streams.informers.notice import Notice, Watched
-from streams.informers.reflector import Reflector
-from streams.informers.steps import Heard, Wait
-from streams.informers.store import Store
+from operators.flow.clock import NANOSECONDS_PER_SECOND
+from operators.model.event import Change
+from streams.sources.informer.book import Silence
+from streams.sources.informer.condition import Fault
+from streams.sources.informer.decode import Found
+from streams.sources.informer.listing import Listing
+from streams.sources.informer.notice import Notice, Watched
+from streams.sources.informer.reflector import Reflector
+from streams.sources.informer.steps import Heard, Wait
+from streams.sources.informer.store import Store
 from tests.model.reflector_walks import EVENTS, FIRST_MINUTE_NS, Make, Walk, WrongError
 
 SEEDS = 1000

@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from operators.event import Change
+from operators.model.event import Change
 from tests.model.spine_walks import FAULTS, Walk
 from tests.unit.streams.cluster.virtual import VirtualLoop, run
 

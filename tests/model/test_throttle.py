@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from reactivex.subject import Subject
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.outcome import Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.outcome import Ending, Outcome
 from operators.throttle import Line, Throttle, TokenBucket, WhenOver, throttle
 from tests.kit.machines import dies, reach, survive, survivors
 from tests.kit.timers import VirtualTime

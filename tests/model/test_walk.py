@@ -20,15 +20,15 @@ from reactivex import operators as rx_ops
 from reactivex.subject import Subject as RxSubject
 
 from operators.buffer import Buffer, Gate, WhenFull
-from operators.dedup import NOTHING_TO_RESOLVE, Dedup, Memory
-from operators.delivery import Delivery, Operator, Ticket
-from operators.event import RECORD_BYTES, Change, Kind, RawEvent
+from operators.decode import Normalise, subject_name
+from operators.deduplicate import NOTHING_TO_RESOLVE, Dedup, Memory
 from operators.filter import Filter, Rules
-from operators.index import Index, Known
-from operators.normalise import Normalise, subject_name
-from operators.observation import Observation
-from operators.outcome import LOST, SPILLED, Ending, Outcome
-from operators.room import Credits
+from operators.flow.capacity import Credits
+from operators.flow.delivery import Delivery, Operator, Ticket
+from operators.model.event import RECORD_BYTES, Change, Kind, RawEvent
+from operators.model.index import Index, Known
+from operators.model.observation import Observation
+from operators.model.outcome import LOST, SPILLED, Ending, Outcome
 from operators.throttle import Line, Throttle, WhenOver
 from sinks.sink import Sink
 from streams.runtime.pipeline import Books, Specs, compose
@@ -417,13 +417,13 @@ MUTANTS: tuple[tuple[str, Any], ...] = (
     ("streams.runtime.pipeline.backpressure", keeping),
     ("streams.runtime.pipeline.keep", unfiltered),
     ("streams.runtime.pipeline.write_to", twice),
-    ("operators.normalise.stage", silent),
+    ("operators.decode.stage", silent),
     ("operators.filter.stage", silent),
     ("operators.filter.Rules.want", content),
-    ("operators.index.Index.is_open", closed),
-    ("operators.dedup.Memory", Hasty),
-    ("operators.dedup.Memory", Final),
-    ("operators.dedup.Memory", Immortal),
+    ("operators.model.index.Index.is_open", closed),
+    ("operators.deduplicate.Memory", Hasty),
+    ("operators.deduplicate.Memory", Final),
+    ("operators.deduplicate.Memory", Immortal),
     ("operators.buffer.Gate", Overtaking),
     ("operators.buffer.Gate", Starving),
     ("operators.throttle.Line", Stuck),

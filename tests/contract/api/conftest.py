@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from demo.apiserver.access import User
+from demo.apiserver.server import DevServer
 from streams.config.crd import manifests
-from streams.devserver.access import User
-from streams.devserver.server import DevServer
 from tests.cluster.api import Api, RefusedError
 from tests.cluster.commands import TOKENS
 from tests.cluster.conftest import (

@@ -1,4 +1,4 @@
-"""Random walks of applies, updates and patches: a server must do what `streams.devserver` says it does.
+"""Random walks of applies, updates and patches: a server must do what `demo.apiserver` says it does.
 
 On a genuine server this proves the embedded one's rules right, field by field and owner by owner; on the
 embedded one, that they are what it goes by.
@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from streams.devserver.apply import ConflictError, applied, tracked
-from streams.devserver.patches import merge_patched
-from streams.devserver.schema import defaulted, pruned, violations
+from demo.apiserver.apply import ConflictError, applied, tracked
+from demo.apiserver.patches import merge_patched
+from demo.apiserver.schema import defaulted, pruned, violations
 from tests.cluster.api import Answer, Api
 from tests.contract.api.things import MERGE, Fields, apply, establish_things, path, told
 from tests.kit.things import SCHEMA, thing

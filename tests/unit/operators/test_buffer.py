@@ -7,10 +7,10 @@ from reactivex.subject import Subject
 
 from operators.backpressure import backpressure
 from operators.buffer import WhenFull, bounded_buffer
-from operators.delivery import Delivery, Ledger, deliver
-from operators.event import RECORD_BYTES, Change, Kind, RawEvent
-from operators.outcome import Ending, Outcome
-from operators.room import Credits, Room
+from operators.flow.capacity import Credits, Room
+from operators.flow.delivery import Delivery, Ledger, deliver
+from operators.model.event import RECORD_BYTES, Change, Kind, RawEvent
+from operators.model.outcome import Ending, Outcome
 
 KIND = Kind("", "v1", "things", "Thing", namespaced=True)
 STORED = Outcome(Ending.STORED)

@@ -6,13 +6,13 @@ import pytest
 from pydantic import ValidationError
 from reactivex.subject import Subject as RxSubject
 
-from operators.dedup import Dedup, dedup
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.event import Body, Departure, Head
+from operators.deduplicate import Dedup, dedup
 from operators.filter import NAME_CHARACTERS, Filter, Rules, keep
-from operators.index import Index, Known
-from operators.observation import Observation, Subject, Tally
-from operators.outcome import Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.event import Body, Departure, Head
+from operators.model.index import Index, Known
+from operators.model.observation import Observation, Subject, Tally
+from operators.model.outcome import Ending, Outcome
 from tests.kit.heads import head_of
 
 T0 = "2026-11-26T05:00:00Z"

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from reactivex.subject import Subject as Source
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.observation import Observation, Occurrence, Subject
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.observation import Observation, Occurrence, Subject
+from operators.model.outcome import STOPPED, Ending, Outcome
+from operators.model.windows import Windows
 from operators.once import Once, once
-from operators.outcome import STOPPED, Ending, Outcome
-from operators.windows import Windows
 
 T0 = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
 STORED = Outcome(Ending.STORED, operation="created")

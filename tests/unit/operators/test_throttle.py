@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 from reactivex.subject import Subject
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.outcome import Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.outcome import Ending, Outcome
 from operators.throttle import OVER, Throttle, TokenBucket, WhenOver, throttle
 from tests.kit.timers import VirtualTime
 

@@ -6,10 +6,10 @@ import logging
 
 import pytest
 
-from operators.clock import utc_now
-from operators.delivery import Ledger, Ticket
-from operators.outcome import Ending, Outcome
-from sinks.dead_letter import DeadLetter, DeadLetters
+from operators.flow.clock import utc_now
+from operators.flow.delivery import Ledger, Ticket
+from operators.model.outcome import Ending, Outcome
+from sinks.dead_letters import DeadLetter, DeadLetters
 
 TOKEN = "ghp_" + "Zq8" * 12
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.event import Departure
-from operators.index import Index, Known
-from operators.observation import Observation, Subject, Tally
-from operators.outcome import STOPPED, Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.event import Departure
+from operators.model.index import Index, Known
+from operators.model.observation import Observation, Subject, Tally
+from operators.model.outcome import STOPPED, Ending, Outcome
 from sinks.holds import Holds
 from sinks.manifest import Owner
 from sinks.observation import ObservationSink

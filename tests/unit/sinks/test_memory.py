@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.event import Departure
-from operators.index import Index, Known
-from operators.kubernetes_event import EVIDENCE_NAMES
-from operators.observation import Observation, Occurrence, Subject, Tally
-from operators.outcome import Ending
+from operators.decoders.kubernetes_event import EVIDENCE_NAMES
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.event import Departure
+from operators.model.index import Index, Known
+from operators.model.observation import Observation, Occurrence, Subject, Tally
+from operators.model.outcome import Ending
 from sinks.memory import MemorySink
 
 NOW = datetime(2026, 11, 26, 6, 0, tzinfo=UTC)

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.delivery import Delivery, Ledger, Ticket
-from operators.index import Index
-from operators.observation import Observation, Occurrence, Subject, Window
-from operators.outcome import Ending, Outcome
+from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.model.index import Index
+from operators.model.observation import Observation, Occurrence, Subject, Window
+from operators.model.outcome import Ending, Outcome
 from sinks.holds import Holds
 from sinks.manifest import Owner
 from sinks.observation import ObservationSink

@@ -79,7 +79,7 @@ def unconfigured(**_: object) -> None:
 def served(monkeypatch: pytest.MonkeyPatch) -> Served:
     double = Served()
     monkeypatch.setattr(streams.runtime.app, "serve", double)
-    monkeypatch.setattr("streams.logs.configure", unconfigured)
+    monkeypatch.setattr("streams.observability.logs.configure", unconfigured)
     return double
 
 

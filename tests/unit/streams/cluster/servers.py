@@ -15,7 +15,7 @@ from aiohttp import web
 
 from streams.cluster.limits import Bucket
 from streams.cluster.session import Session
-from streams.listening import Listener
+from streams.runtime.listening import Listener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable

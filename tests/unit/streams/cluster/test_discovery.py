@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from operators.event import Kind
+from operators.model.event import Kind
 from streams.cluster.access import Access
 from streams.cluster.discovery import resolve
 from streams.cluster.errors import DiscoveryError, UnreachableError

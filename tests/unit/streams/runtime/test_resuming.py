@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from operators.normalise import subject_name
-from operators.outcome import Ending
-from sinks.dead_letter import DeadLetters
+from operators.decode import subject_name
+from operators.model.outcome import Ending
+from sinks.dead_letters import DeadLetters
 from sinks.holds import Holds
 from sinks.writer import Answer, Correlation
 from streams.cluster.observations import Observations, Stored
@@ -20,7 +20,7 @@ from streams.config.plan import Plan, plan
 from streams.runtime.pipeline import specs_of
 from streams.runtime.running import RunningSource, Surroundings
 from tests.kit import acceptance
-from tests.unit.streams.informers.world import World, play
+from tests.unit.streams.sources.informer.world import World, play
 
 MOMENT = "2026-11-20T06:00:00Z"
 NOW = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from operators.clock import utc_now
-from operators.outcome import Ending, Outcome
-from sinks.dead_letter import DeadLetters
+from operators.flow.clock import utc_now
+from operators.model.outcome import Ending, Outcome
+from sinks.dead_letters import DeadLetters
 from sinks.holds import Holds
 from streams.cluster.observations import Observations, Stored
 from streams.config.load import load
 from streams.config.plan import plan
-from streams.informers.manager import InformerManager
 from streams.runtime.running import RunningSource, Surroundings, WhenEnded
+from streams.sources.informer.manager import InformerManager
 from tests.kit.doubles import ScriptedWriter
 from tests.kit.model_api import ModelApi
 from tests.kit.model_client import ModelClient

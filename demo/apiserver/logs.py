@@ -1,0 +1,200 @@
+"""The logs of containers, line by line, as their kubelet would hand them on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from demo.apiserver.answers import bad_request, unprocessable
+from demo.apiserver.causes import Cause, invalid
+from demo.apiserver.documents import Object, as_list, as_object
+
+LINES = 10_000
+"""Kept per container, as a kubelet keeps 10 MiB."""
+
+Key = tuple[str, str]
+"""The uid of a pod, and the name of a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line, and when it was written."""
+
+    at: datetime
+    text: str
+
+    def shown(self, *, timestamps: bool) -> bytes:
+        """As the answer has it."""
+        return (
+            f"{stamp(self.at)} {self.text}\n".encode() if timestamps else f"{self.text}\n".encode()
+        )
+
+
+def stamp(at: datetime) -> str:
+    """A time as a kubelet writes it: nanoseconds, which are microseconds here."""
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
+
+
+class Log:
+    """The lines of one container, numbered; the oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self.lines: deque[Line] = deque(maxlen=LINES)
+        self.end = 0
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    def append(self, line: Line) -> None:
+        """Add a line, and wake who follows."""
+        self.lines.append(line)
+        self.end += 1
+        self._wake()
+
+    def close(self) -> None:
+        """Nothing follows: the container is gone."""
+        self.closed = True
+        self._wake()
+
+    def since(self, number: int) -> list[Line]:
+        """The lines from this number on, as far as they are still known."""
+        count = min(self.end - number, len(self.lines))
+        return list(self.lines)[len(self.lines) - count :] if count else []
+
+    async def more(self, number: int) -> None:
+        """Return when there is a line of this number, or none will follow."""
+        while self.end <= number and not self.closed:
+            await self._changed.wait()
+
+    def _wake(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a log."""
+
+    container: str
+    follow: bool
+    timestamps: bool
+    tail: int | None
+    limit_bytes: int | None
+    since: datetime | None
+
+
+def asked(query: Mapping[str, str], pod: Object, *, now: datetime) -> Asked:
+    """Read the query; raises RefusedError (400, 422)."""
+    name = str(pod["metadata"]["name"])
+    causes: list[Cause] = []
+    tail = _number(query, "tailLines")
+    limit = _number(query, "limitBytes")
+    seconds = _number(query, "sinceSeconds")
+    if tail is not None and tail < 0:
+        causes.append(invalid("tailLines", tail, "must be greater than or equal to 0"))
+    if limit is not None and limit < 1:
+        causes.append(invalid("limitBytes", limit, "must be greater than 0"))
+    if seconds is not None and seconds < 1:
+        causes.append(invalid("sinceSeconds", seconds, "must be greater than 0"))
+    since = _time(query.get("sinceTime", ""))
+    if causes:
+        raise unprocessable("PodLogOptions", "", name, causes)
+    if seconds is not None:
+        since = now - timedelta(seconds=seconds)
+    return Asked(
+        container=_container(query.get("container", ""), pod, name),
+        follow=query.get("follow", "") in {"1", "true", "True"},
+        timestamps=query.get("timestamps", "") in {"1", "true", "True"},
+        tail=tail,
+        limit_bytes=limit,
+        since=since,
+    )
+
+
+def _container(wanted: str, pod: Object, name: str) -> str:
+    spec = as_object(pod.get("spec")) or {}
+    known = [
+        str(one.get("name"))
+        for place in ("containers", "initContainers")
+        for one in as_list(spec.get(place)) or ()
+    ]
+    if wanted:
+        if wanted not in known:
+            raise bad_request(f"container {wanted} is not valid for pod {name}")
+        return wanted
+    if len(known) > 1:
+        choices = " ".join(known)
+        raise bad_request(
+            f"a container name must be specified for pod {name}, choose one of: [{choices}]"
+        )
+    return known[0] if known else ""
+
+
+def _number(query: Mapping[str, str], name: str) -> int | None:
+    text = query.get(name, "")
+    if not text:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise bad_request(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+
+
+def _time(text: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError:
+        raise bad_request(
+            f'parsing time "{text}" as "2006-01-02T15:04:05Z07:00": cannot parse "{text}" as "2006"'
+        ) from None
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+class Logs:
+    """The logs of all containers whose pods are there."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._logs: dict[Key, Log] = {}
+
+    def log(self, uid: str, container: str) -> Log:
+        """The log of a container, empty if it said nothing yet."""
+        return self._logs.setdefault((uid, container), Log())
+
+    def write(self, uid: str, container: str, text: str) -> None:
+        """A container writes a line."""
+        self.log(uid, container).append(Line(self._now(), text))
+
+    def forget(self, uid: str) -> None:
+        """A pod is gone, and its logs with it."""
+        for key in [key for key in self._logs if key[0] == uid]:
+            self._logs.pop(key).close()
+
+    def close(self) -> None:
+        """Nothing more will be said."""
+        for log in self._logs.values():
+            log.close()
+
+
+async def chunks(log: Log, wanted: Asked) -> AsyncIterator[bytes]:
+    """What a log says, then, if it is followed, what it goes on to say."""
+    left = wanted.limit_bytes
+    lines = [line for line in log.lines if wanted.since is None or line.at >= wanted.since]
+    if wanted.tail is not None:
+        lines = lines[len(lines) - wanted.tail :] if wanted.tail < len(lines) else lines
+    at = log.end
+    while True:
+        said = b"".join(line.shown(timestamps=wanted.timestamps) for line in lines)
+        if left is not None:
+            said = said[:left]
+            left -= len(said)
+        if said:
+            yield said
+        if not wanted.follow or left == 0 or (log.closed and at >= log.end):
+            return
+        await log.more(at)
+        lines, at = log.since(at), log.end

@@ -1,0 +1,1 @@
+"""What an object says, a module for each family of objects."""

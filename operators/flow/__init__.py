@@ -1,0 +1,1 @@
+"""How it flows: deliveries, stages, capacity and time."""

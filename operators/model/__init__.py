@@ -1,0 +1,1 @@
+"""What flows: events, observations, outcomes, identities and what is known of them."""

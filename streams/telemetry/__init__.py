@@ -1,1 +1,0 @@
-"""OpenTelemetry: configured by its own variables, spoken here and nowhere else."""

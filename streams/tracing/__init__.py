@@ -1,4 +1,0 @@
-"""Traces: spans made from an event's timeline when it has ended, and the choice of those to keep.
-
-Nothing here knows OpenTelemetry's code, only its words; ``streams.telemetry`` sends what is kept.
-"""
