@@ -1,6 +1,6 @@
-"""Room and credits: what one pipeline may hold, and how much of it may be on its way.
+"""Room and credits: what one pipeline may hold, and how much of it may be in flight.
 
-Rx has no demand signal, so demand is made of these two. ``Room`` counts from admission to settlement;
+Rx has no demand signal; these two replace it. ``Room`` counts from admission to settlement;
 ``Credits`` count from the buffer to settlement. Both are plain numbers on one event loop: no locks.
 """
 
@@ -13,7 +13,7 @@ from collections import deque
 class Room:
     """What one pipeline may hold, in events and in bytes, from admission to settlement.
 
-    Whoever can wait asks ``await room.free()`` before it reads on; whoever cannot asks ``fits``.
+    A reader that can wait calls ``await room.free()`` before it reads on; one that cannot checks ``fits``.
     """
 
     __slots__ = ("_waiting", "bytes", "capacity", "capacity_bytes", "items")
@@ -46,7 +46,7 @@ class Room:
         self.bytes += size_bytes
 
     def give(self, size_bytes: int) -> None:
-        """Hold one event less, and wake whoever waited longest."""
+        """Hold one event less, and wake the reader that has waited longest."""
         self.items -= 1
         self.bytes -= size_bytes
         self._wake()
@@ -87,13 +87,13 @@ class Credits:
 
     @property
     def available(self) -> bool:
-        """Whether one more event may go."""
+        """Whether one more event may leave the buffer."""
         return self.taken < self.limit
 
     def take(self) -> None:
-        """Let one event go."""
+        """Count one event that leaves the buffer."""
         self.taken += 1
 
     def give(self) -> None:
-        """One event is done."""
+        """Count one event that was settled."""
         self.taken -= 1

@@ -131,6 +131,23 @@ def test_a_waiter_whose_room_was_taken_waits_again() -> None:
     asyncio.run(main())
 
 
+def test_the_place_of_an_event_without_bytes_is_a_place() -> None:
+    room = Room(1, capacity_bytes=10)
+    room.take(0)
+
+    assert room.excess(10, instead_of=0) == (0, 0)
+    assert room.excess(10) == (1, 0)
+
+
+def test_a_credit_given_back_is_one_credit() -> None:
+    credits_ = Credits(2)
+    credits_.take()
+    credits_.take()
+    credits_.give()
+    credits_.take()
+    assert not credits_.available
+
+
 def test_credits_run_out_and_come_back() -> None:
     credits_ = Credits(1)
     assert credits_.available

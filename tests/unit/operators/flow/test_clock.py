@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from operators.flow.clock import micro_timestamp, timestamp
+from operators.model.state import micro_timestamp, timestamp
 
 EAST = timezone(timedelta(hours=2))
 
