@@ -1,60 +1,50 @@
-"""What a source says: a ``RawEvent``, and the kind of object it is about."""
+"""What enters the pipeline: a ``RawEvent``, its typed payload, and the references it is known by.
+
+Every value here is encodable with msgspec as it is, so that memory, a spool and a message bus carry the same bytes.
+None of them holds a callback.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from operators.model.outcome import Outcome
-
 Body = dict[str, Any]
-"""A decoded object; whoever decoded it owns it and may change it."""
+"""A decoded object; the function that decoded it may modify it."""
 
 RECORD_BYTES = 400
-"""What an event weighs beside its raw bytes: the event, its ticket, its marks (measured, rounded up)."""
+"""Bytes an event takes beside ``raw``: the event, its payload, its ticket and the marks (measured, rounded up)."""
 
 
 class Change(StrEnum):
-    """What happened to the object, as the source saw it."""
+    """What happened to the object, as the source observed it."""
 
     ADDED = "ADDED"
     MODIFIED = "MODIFIED"
-    DELETED = "DELETED"
     RESYNC = "RESYNC"
-    """Nothing happened: the object was read again because its source asks for that now and then."""
+    """Nothing changed: the object was listed again because the source's resync period had passed."""
+    TIMER = "TIMER"
+    """Nothing changed: the state was classified again at the time that its decoder named (``recheck_at``)."""
 
 
-class Departure(StrEnum):
-    """Why an object is no longer there for its source."""
+class RemovalReason(StrEnum):
+    """Why an object is no longer observed."""
 
     DELETED = "deleted"
     LEFT_SELECTOR = "left_selector"
-    """It lives on, but the source's selector no longer matches it."""
-    UNWANTED = "unwanted"
-    """It lives on, but the filter does not want it as it is now."""
+    """The object still exists, but the source's selector no longer matches it."""
+    FILTERED = "filtered"
+    """The object still exists, but a filter rule no longer wants it."""
 
 
 class UndecodableError(ValueError):
-    """The bytes of an event are not a JSON object."""
+    """The bytes of an event are not what its kind of payload requires, such as a JSON object."""
 
 
-class Head(msgspec.Struct, frozen=True, gc=False):
-    """The few fields of an object that classify it, whatever its kind; ``None`` and empty where it has none."""
-
-    severity: object = None
-    priority: object = None
-    rule: object = None
-    results: msgspec.Raw = msgspec.Raw()
-    """A policy report's, not yet decoded."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of object as the API server's discovery names it."""
+class ApiResource(msgspec.Struct, frozen=True):
+    """A resource as the API server's discovery describes it (``metav1.APIResource``)."""
 
     group: str
     version: str
@@ -68,63 +58,79 @@ class Kind:
         return f"{self.group}/{self.version}" if self.group else self.version
 
 
-@dataclass(slots=True)
-class RawEvent:
-    """One thing a source said, untouched.
+class ObjectRef(msgspec.Struct, frozen=True, gc=False):
+    """The object an event or an Observation is about."""
 
-    ``raw`` is the object's JSON without ``managedFields``; it is decoded when somebody asks for the body.
-    A tombstone of which only the identity is known has none. ``acknowledge`` is the source's own ear: it
-    is told how the event ended, after the ledger.
-    """
-
-    kind: Kind
-    change: Change
+    api_version: str
+    kind: str
     namespace: str
     name: str
-    uid: str
-    version: str
-    raw: bytes
-    initial: bool = False
-    final_state_unknown: bool = False
-    departure: Departure = Departure.DELETED
-    acknowledge: Callable[[RawEvent, Outcome], None] | None = None
 
     @property
     def key(self) -> str:
-        """By which events are ordered and coalesced: namespace and name, never the uid; empty without a name."""
-        return f"{self.namespace}/{self.name}" if self.name else ""
+        """``namespace/name``, as client-go's MetaNamespaceKeyFunc, with an empty namespace kept."""
+        return f"{self.namespace}/{self.name}"
+
+
+class ObjectState(msgspec.Struct, frozen=True, tag="object_state"):
+    """Payload: one state of an object. Its bytes are the event's ``raw``, with ``managedFields`` emptied."""
+
+    resource: ApiResource
+    change: Change
+    uid: str
+    version: str
+    """The object's resourceVersion."""
+    initial: bool = False
+    """Whether the state was read in the first list of its reader."""
+
+
+class Tombstone(msgspec.Struct, frozen=True, tag="tombstone"):
+    """Payload: the object is no longer observed. ``raw`` is empty unless the last state came with the deletion."""
+
+    resource: ApiResource
+    uid: str
+    version: str
+    reason: RemovalReason = RemovalReason.DELETED
+    final_state_unknown: bool = False
+    """Whether the deletion was inferred from a list (client-go, DeletedFinalStateUnknown)."""
+
+
+class Report(msgspec.Struct, frozen=True, tag="report"):
+    """Payload: one element of what a sender pushed; ``raw`` holds the element."""
+
+    format: str
+    """How ``raw`` is to be decoded: falco, alertmanager, audit, cloudevents, json."""
+    delivery_id: str = ""
+    """The sender's own id of the delivery; empty if it sends none."""
+
+
+class LogLine(msgspec.Struct, frozen=True, tag="log_line"):
+    """Payload: one line of a container's log; ``raw`` holds the line without its end."""
+
+    container: str
+    container_id: str
+    written_at_ns: int
+    """Wall-clock nanoseconds that the kubelet put before the line."""
+
+
+Payload = ObjectState | Tombstone | Report | LogLine
+
+
+class RawEvent(msgspec.Struct, frozen=True):
+    """One event of a source, as received."""
+
+    source: str
+    """``spec.source`` of the document."""
+    received_at_ns: int
+    """Wall-clock nanoseconds since 1970, UTC."""
+    key: str | None
+    """The key by which events are ordered and coalesced (``namespace/name``, never the uid); None: neither."""
+    subject: ObjectRef | None
+    """The object that the event is about, where the source knows it."""
+    payload: Payload
+    raw: bytes
 
     @property
     def size_bytes(self) -> int:
-        """What the event takes of the room while it is in the pipeline."""
+        """Bytes of the pipeline's room that the event takes until it is settled."""
         return len(self.raw) + RECORD_BYTES
-
-    def head(self) -> Head:
-        """Decode what classifies the object, and pass over the rest; several times faster than the body.
-
-        Raises ``UndecodableError`` where the bytes are no JSON object; what is passed over is not looked into.
-        """
-        try:
-            return _head.decode(self.raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise UndecodableError(str(error)) from None
-
-    def body(self) -> Body:
-        """Decode the object anew; the caller owns the result.
-
-        Items of built-in lists come without ``kind`` and ``apiVersion``: both are filled in.
-        Raises ``UndecodableError`` where the bytes are no JSON object.
-        """
-        try:
-            decoded: object = msgspec.json.decode(self.raw)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UndecodableError(str(error)) from None
-        if not isinstance(decoded, dict):
-            raise UndecodableError(f"found {type(decoded).__name__}, an object is allowed")
-        body = cast("Body", decoded)
-        body["apiVersion"] = self.kind.api_version
-        body["kind"] = self.kind.kind
-        return body
-
-
-_head = msgspec.json.Decoder(Head)

@@ -1,118 +1,144 @@
-"""An ``Observation`` on its way: what normalising made of an event, as filters and deduplication read it.
+"""The values between a raw event and a write: classified, described, removed.
 
-The custom resource is built and validated only at the sink.
+``Classified`` and ``Observation`` are two types, so that what was not described cannot be compared or written. The
+custom resource is built and validated only at the sink.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 import msgspec
 
-from operators.model.event import Body, Departure, Head, RawEvent
-from operators.model.severity import DEFAULT_PRIORITY
+from operators.model.event import Body, ObjectRef, RawEvent, RemovalReason
+from operators.model.identity import EventIdentity, Identity
+from operators.model.severity import (
+    DEFAULT_CATEGORY,
+    DEFAULT_EVENT_TYPE,
+    DEFAULT_PRIORITY,
+    DEFAULT_SEVERITY,
+)
 
 
-class Subject(msgspec.Struct, frozen=True):
-    """The object an Observation is about."""
+class State(StrEnum):
+    """What a decoder makes of an object as it is now."""
 
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
+    PROBLEM = "problem"
+    CLEAN = "clean"
+    PENDING = "pending"
+    """In transition: neither a problem nor its end."""
+    UNKNOWN = "unknown"
+    """The decoder has no rule for such an object."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """How often a Kubernetes Event says it happened: evidence, from which counts are computed."""
+class EventEvidence:
+    """How often a Kubernetes Event reports that it happened: the evidence from which counts are computed."""
 
-    event: str
-    """The Event's name: a recorder that patches an expired Event makes the name anew and goes on counting."""
+    identity: EventIdentity
+    name: str
+    """The Event's name: a recorder that patches an expired Event creates the name anew and continues its count."""
     count: int
     last_seen: str
 
 
+class Classified(msgspec.Struct):
+    """An event that was classified by its head; its body is not decoded yet.
+
+    Made by a decoder; the classify operator sets ``identity``, ``namespace`` and ``head``.
+    """
+
+    event: RawEvent
+    subject: ObjectRef
+    """The object that is shown, which may be another than the identified one: of an Event the involved one."""
+    state: State = State.UNKNOWN
+    severity: str = DEFAULT_SEVERITY
+    category: str = DEFAULT_CATEGORY
+    event_type: str = DEFAULT_EVENT_TYPE
+    priority: float = DEFAULT_PRIORITY
+    """0 to 1: the object's own, else its severity's."""
+    recheck_at: datetime | None = None
+    """When the state is to be classified again although nothing changed; times in the object decide it."""
+    evidence: EventEvidence | None = None
+    """Set for Kubernetes Events, which are neither a subject's state nor single occurrences."""
+    identity: Identity | None = None
+    namespace: str = ""
+    """The Observation's namespace."""
+    source: str = ""
+    is_occurrence: bool = False
+    """Whether the event is observed as something that happened, in place of a subject's newest state."""
+    head: object = None
+    """The projection from which rules read; released once the filter has read it."""
+
+
+class Removal(msgspec.Struct):
+    """A subject that is no longer observed, or no longer wanted: its Observation is to be resolved or deleted."""
+
+    identity: Identity
+    namespace: str
+    subject: ObjectRef
+    reason: RemovalReason
+    rule: str = ""
+    """The filter rule that no longer wants the subject; empty for any other reason."""
+
+
 @dataclass(slots=True)
 class Window:
-    """From when until when equal occurrences are the duplicates of one Observation."""
+    """The time within which equal occurrences are duplicates of one Observation."""
 
     key: str
+    """The deduplication key."""
     name: str
-    """The Observation's."""
+    """The Observation's name."""
     start: datetime
     end: datetime
     uid: str = ""
-    """The Observation's, too."""
+    """The Observation's uid, once it is confirmed."""
     traceparent: str = ""
-    """The trace of the event that opened it."""
+    """The trace of the event that opened the window."""
 
-    def holds(self, moment: datetime) -> bool:
-        """Whether a moment falls into it.
+    def contains(self, moment: datetime) -> bool:
+        """Whether a moment falls into the window.
 
-        One that begins later than its own length from now was opened by a clock that was wrong: it holds nothing.
+        A window that begins later than its own length from now was opened by a wrong clock: it contains nothing.
         """
         return moment < self.end and self.start - moment <= self.end - self.start
 
 
 @dataclass(slots=True)
 class Occurrence:
-    """The event an Observation is of, where it tells what happened and not what is."""
+    """The event of which an Observation is written, where it reports what happened and not what is."""
 
     uid: str
-    """Of the object, or the sender's own name of the event; empty if there is none."""
+    """The object's uid, or the sender's id of the event; empty if there is none."""
     version: str
-    """The object's, which changes with each event."""
+    """The object's resourceVersion, which differs for each event."""
     listed: bool = False
-    """Whether it was read in a list, which shows what is and not what happened."""
+    """Whether the event was read in a list, which shows what is and not what happened."""
     window: Window | None = None
-    """The window it opens, once that is decided."""
+    """The window that the event opens, once deduplication has decided that it does."""
 
     @property
-    def opening(self) -> str:
-        """What an event is called that opens a window."""
+    def opened(self) -> str:
+        """The id of the event, as it is stored where it opens a window: ``uid/version``."""
         return f"{self.uid}/{self.version}"
 
 
 class Observation(msgspec.Struct):
-    """What happened, to what, and how bad it is; one is made for each event, hence a struct.
+    """What is to be known of a subject: what happened, to what, how bad it is. Compared, then written."""
 
-    It is classified first, by the object's ``head``, and described from its body only if somebody wants it.
-    A subject that is ``gone`` carries no details: its Observation is resolved or deleted, not rewritten.
-    """
-
-    name: str
+    classified: Classified
+    identity: Identity
     namespace: str
-    source: str
-    category: str
-    severity: str
-    event_type: str
+    """The Observation's namespace."""
     title: str
-    subject: Subject
-    priority: float = DEFAULT_PRIORITY
-    """0 to 1: the event's own, else its severity's."""
-    fingerprint: str = ""
-    details: Body | None = None
-    head: Head | None = None
-    """What the filter reads of the object, and lets go of; a tombstone and a Kubernetes Event have none."""
-    event: RawEvent | None = None
-    """The event it is still to be described from."""
-    gone: Departure | None = None
-    unwanted_by: str = ""
-    """The filter's rule, where that is why it is gone."""
+    fingerprint: str
+    """Of a subject: digest of what is written, less what is only a time. Of an occurrence: the deduplication key."""
+    details: Body
+    description: str = ""
     resync: bool = False
-    """Whether it was read again on purpose; unchanged, it may only refresh when it was last seen."""
-    tally: Tally | None = None
-    """Set for Kubernetes Events, which are neither a subject's state nor a single occurrence."""
+    """Whether the state was read again on purpose: unchanged, it may only refresh ``lastSeen``."""
     occurrence: Occurrence | None = None
-    """Set for what happened, of which each is told once; the fingerprint is its key."""
-
-    def depart(self, departure: Departure, *, unwanted_by: str = "") -> None:
-        """Become the end of its subject: nothing more is to be said of its state."""
-        self.gone, self.unwanted_by = departure, unwanted_by
-        self.details = self.head = self.event = None
-
-    @property
-    def is_state(self) -> bool:
-        """Whether it tells how a subject is, in the place of what it told before."""
-        return self.tally is None and self.occurrence is None
+    """Set for occurrences, each of which is written once in a window."""

@@ -1,4 +1,4 @@
-"""Severities and event types in zen-watcher's words; its tables are kept, so that its users' queries hold."""
+"""Severities and event types in zen-watcher's terms; its tables are kept, so that its users' queries keep working."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _LEVELS = {
     "INFO": "info",
 }
 Level = Literal["CRITICAL", "HIGH", "MEDIUM", "LOW", "UNKNOWN"]
-"""Severities as a document names them; what no tool's level translates to is ``info``, the document's UNKNOWN."""
+"""Severities as a document names them; ``info``, to which no tool's level translates, is the document's UNKNOWN."""
 
 _RANKS = {"critical": 5, "high": 4, "medium": 3, "low": 2}
 _PRIORITIES = {"critical": 0.9, "high": 0.7, "medium": 0.5, "low": 0.2}
-"""Within zen-watcher's bands (from 0.9, 0.7, 0.4, 0.2), medium being its priority of what says nothing."""
+"""Within zen-watcher's bands (from 0.9, 0.7, 0.4, 0.2); medium has its priority of what names none."""
 DEFAULT_PRIORITY = 0.5
 DEFAULT_SEVERITY = "medium"
 DEFAULT_CATEGORY = "security"
 DEFAULT_EVENT_TYPE = "custom_event"
 
 _NOT_ALLOWED = re.compile(r"[^a-z0-9_]")
-_HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_CAMEL_BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def severity_of(word: str) -> str:
-    """Translate any tool's level, in any case; what is unknown is ``info``."""
+    """Translate any tool's level, in any case; an unknown word is ``info``."""
     return _LEVELS.get(word.upper(), "info")
 
 
@@ -58,4 +58,4 @@ def event_type_of(text: str) -> str:
 
 def snake_case(text: str) -> str:
     """``FailedScheduling`` to ``failed_scheduling``, as an event type."""
-    return event_type_of(_HUMP.sub("_", text))
+    return event_type_of(_CAMEL_BOUNDARY.sub("_", text))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from operators.flow.stage import DETAIL_CHARACTERS, failure
-from operators.model.fingerprint import fingerprint
+from operators.flow.delivery import DETAIL_CHARACTERS, failure
+from operators.model.content import fingerprint
 
 BASE = {"spec": {"a": 1}, "metadata": {"name": "x", "labels": {"l": "1"}}}
 
