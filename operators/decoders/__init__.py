@@ -1,1 +1,1 @@
-"""What an object says, a module for each family of objects."""
+"""What an object reports, a module for each family of objects."""
