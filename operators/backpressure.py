@@ -1,4 +1,4 @@
-"""Backpressure made of settlements: an event takes a credit on its way out and gives it back when it ends."""
+"""Backpressure by settlement: an event takes a credit when it leaves the buffer and returns it when it is settled."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def backpressure(credits_: Credits) -> Operator[Delivery[T], Delivery[T]]:
         backpressure(credits_)
         --a----b------------c--      taken: 1, 2, and 2 again
 
-    It holds nothing itself, and ends nothing: the buffer before it lets go only while there are credits. The number of
-    credits is fixed. Completion and errors pass at once, and what is on its way keeps its credit.
+    It holds nothing and settles nothing: the buffer before it releases events only while there are credits. The
+    number of credits is fixed. Completion and errors pass at once, and what is in flight keeps its credit.
     """
 
     def give(_: Ticket) -> None:

@@ -1,128 +1,231 @@
-"""Normalise: a raw event becomes an Observation, in zen-watcher's words and with a name that lasts.
+"""Decode, in two steps with the filter between them: classify by the head, describe by the body.
 
-In two steps, with the filter between them: what classifies an object is read out of its bytes; its body is decoded,
-masked and digested only if the filter wants it. What is passed over is not looked into.
+What classifies an object is read out of its bytes in one typed pass. Its body is decoded, masked and digested only if
+the filter wants it; what is skipped is not validated.
 """
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any, cast
 
-from pydantic import BaseModel, ConfigDict
+import msgspec
+from msgspec.structs import replace
 
-from operators.decoders.kubernetes_event import is_kubernetes_event, observe_kubernetes_event
-from operators.decoders.title import title_of
-from operators.flow.delivery import Delivery, Operator
-from operators.flow.stage import detail_of, stage
-from operators.model.event import Body, Change, Head, RawEvent, UndecodableError
-from operators.model.fingerprint import LAST_APPLIED, fingerprint
-from operators.model.identity import observation_name
-from operators.model.masking import redact
-from operators.model.observation import Observation, Occurrence, Subject
-from operators.model.occurrence import occurred, of_object
-from operators.model.outcome import Ending, Outcome
-from operators.model.severity import (
-    DEFAULT_CATEGORY,
-    DEFAULT_EVENT_TYPE,
-    DEFAULT_SEVERITY,
-    priority_of,
-    severity_of,
+from operators.decoders.registry import Decoder
+from operators.flow.clock import WallClock
+from operators.flow.delivery import Delivery, Operator, detail_of, stage, stage_of_delivery
+from operators.model.content import (
+    HEX_CHARACTERS,
+    LAST_APPLIED,
+    compared_content,
+    fingerprint,
+    redact,
 )
+from operators.model.event import (
+    Body,
+    Change,
+    ObjectRef,
+    ObjectState,
+    RawEvent,
+    Tombstone,
+    UndecodableError,
+)
+from operators.model.identity import Identity, IngesterKey, OccurrenceIdentity, canonical
+from operators.model.observation import Classified, Observation, Occurrence, Removal
+from operators.model.outcome import Ending, Outcome
+from operators.rules.paths import Head, Path, Projection
 
 EXPIRED = Outcome(
-    Ending.FILTERED, "expired", "a Kubernetes Event lives an hour; its end says nothing"
+    Ending.FILTERED,
+    "expired",
+    "the deletion of a Kubernetes Event is its expiry and changes nothing",
 )
-DEPARTED = Outcome(
-    Ending.FILTERED, "departed", "what happened to an object stays when the object is gone"
+OCCURRENCE_REMOVED = Outcome(
+    Ending.FILTERED, "object removed", "an occurrence stays when its object is removed"
 )
+_INCOMPLETE = "an object without metadata.name, uid or resourceVersion"
 ON_DELETE_IGNORE = Outcome(Ending.FILTERED, "onDelete: ignore")
 
 
-class Normalise(BaseModel):
-    """Whose events these are: the Ingester's namespace and name, its ``source``, and what narrows a fingerprint."""
+@dataclass(frozen=True, slots=True)
+class PipelineOrigin:
+    """Which pipeline the events belong to, and how it observes them; derived from the plan."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    ingester_namespace: str
-    ingester: str
+    ingester: IngesterKey
     source: str
-    fields: tuple[str, ...] | None = None
-    """The fields that make two states differ; ``None`` for all of them."""
-    ignore_departures: bool = False
-    """Whether the end of a subject is no news (``onDelete: ignore``)."""
+    """``spec.source``: the Observations' source."""
+    entry: str = ""
+    """Name of the entry of ``spec.sources``; empty where the document has one source."""
     occurrences: bool = False
-    """Whether each change of an object is something that happened, in the place of its newest state."""
+    """Whether each change of an object is an occurrence, in place of its newest state."""
+    ignores_removals: bool = False
+    """``onDelete: ignore``: the end of a subject changes nothing."""
+    compared_fields: tuple[str, ...] | None = None
+    """The fields that make two states differ (strategy ``key``); None for the whole content."""
+
+    def identity(self, group: str, resource: str, *, namespace: str, name: str) -> Identity:
+        """Return the identity of an object's Observation."""
+        return Identity(self.ingester, self.entry, group, resource, namespace, name)
+
+    def namespace_of(self, subject: ObjectRef) -> str:
+        """Return the namespace of an object's Observation: the Ingester's for cluster-scoped objects."""
+        return subject.namespace or self.ingester.namespace
 
 
-def subject_name(spec: Normalise, group: str, resource: str, *, namespace: str, name: str) -> str:
-    """Name the Observation of a subject; neither content nor uid nor version is part of its identity.
+class Classifier:
+    """Classifies the raw events of one pipeline, and names their Observation's identity."""
 
-    A subject that is deleted and made again under its name continues its Observation.
-    """
-    identity = (spec.ingester_namespace, spec.ingester, group, resource, namespace, name, "")
-    return observation_name(spec.source, identity)
+    def __init__(
+        self, origin: PipelineOrigin, decoder: Decoder, *, now: WallClock, reads: frozenset[Path]
+    ) -> None:
+        self._origin = origin
+        self._decoder = decoder
+        self._now = now
+        self._projection = Projection(decoder.head, reads)
+
+    def decide(self, delivery: Delivery[RawEvent]) -> Classified | Removal | Outcome:
+        """Classify one event; bytes without a readable head end ``dead_lettered``, a tombstone becomes a removal."""
+        event = delivery.value
+        payload = event.payload
+        if isinstance(payload, Tombstone):
+            return self._removal(event, payload)
+        if not isinstance(payload, ObjectState):
+            raise TypeError(f"no decoder for a payload of type {type(payload).__name__}")
+        head, delivery.head = delivery.head, None
+        try:
+            head = self._decoded(event.raw) if head is None else head
+        except UndecodableError as error:
+            return undecodable(event, error)
+        if event.subject is None:
+            return undecodable(event, UndecodableError(_INCOMPLETE))
+        return self._state(event, payload, event.subject, cast("Head", head))
+
+    def _decoded(self, raw: bytes) -> Head:
+        head = self._projection.decode(raw)
+        head.metadata.managed_fields = (
+            msgspec.Raw()
+        )  # it would keep the bytes in memory as long as the head
+        return head
+
+    def _state(
+        self, event: RawEvent, payload: ObjectState, subject: ObjectRef, head: Head
+    ) -> Classified:
+        origin, resource = self._origin, payload.resource
+        classified = self._decoder.classify(event, head, now=self._now())
+        classified.source = origin.source
+        classified.namespace = origin.namespace_of(subject)
+        classified.head = head
+        evidence = classified.evidence
+        if evidence is not None:
+            classified.identity = Identity(
+                *(origin.ingester, origin.entry, resource.group, resource.resource),
+                classified.namespace,
+                "",
+                event=evidence.identity,
+            )
+        else:
+            classified.identity = origin.identity(
+                resource.group, resource.resource, namespace=subject.namespace, name=subject.name
+            )
+            classified.is_occurrence = origin.occurrences
+        return classified
+
+    def _removal(self, event: RawEvent, tombstone: Tombstone) -> Removal | Outcome:
+        origin, resource, subject = self._origin, tombstone.resource, event.subject
+        if self._decoder.counts_events:
+            return EXPIRED
+        if origin.occurrences:
+            return OCCURRENCE_REMOVED
+        if origin.ignores_removals:
+            return ON_DELETE_IGNORE
+        if subject is None:
+            raise TypeError("a tombstone without a subject")
+        identity = origin.identity(
+            resource.group, resource.resource, namespace=subject.namespace, name=subject.name
+        )
+        return Removal(identity, origin.namespace_of(subject), subject, tombstone.reason)
 
 
-def normalise(spec: Normalise) -> Operator[Delivery[RawEvent], Delivery[Observation]]:
-    """Turn each raw event into an Observation that is classified; one without a head ends ``dead_lettered``.
+def classify(
+    origin: PipelineOrigin,
+    decoder: Decoder,
+    *,
+    now: WallClock,
+    reads: frozenset[Path] = frozenset(),
+) -> Operator[Delivery[RawEvent], Delivery[Classified | Removal]]:
+    """Turn each raw event into a classified one; one without a readable head ends ``dead_lettered``.
 
     ::
 
-        --a----{----x-->      raw events: an object, bytes that are none, the tombstone x
-        normalise(spec)
-        --A---------X-->      Observations; { ends dead_lettered
+        --a----{----x-->      raw events: an object, bytes that are not one, the tombstone x
+        classify(origin, decoder, now=now)
+        --A---------X-->      classified; { ends dead_lettered; X is the removal of x's subject
 
-    A tombstone carries no body and passes. A Kubernetes Event is small, and described at once. Holds nothing.
+    ``reads`` are the paths that the filter's rules read; a head that came with the event is used as it is. Holds
+    nothing.
     """
-
-    def decide(event: RawEvent) -> Observation | Outcome:
-        try:
-            if is_kubernetes_event(event.kind):
-                return _kubernetes_event(spec, event)
-            return _departed(spec, event) if event.change is Change.DELETED else _state(spec, event)
-        except (UndecodableError, RecursionError) as error:
-            return _undecodable(event, error)
-
-    return stage("normalise", decide)
+    return stage_of_delivery("classify", Classifier(origin, decoder, now=now, reads=reads).decide)
 
 
-def describe(spec: Normalise) -> Operator[Delivery[Observation], Delivery[Observation]]:
+def describe(
+    origin: PipelineOrigin, decoder: Decoder
+) -> Operator[Delivery[Classified | Removal], Delivery[Observation | Removal]]:
     """Decode the body of what is classified: title, details without secrets, and the fingerprint of the state.
 
     ::
 
-        --A----B----X-->      B's bytes are no UTF-8; X is a tombstone
-        describe(spec)
+        --A----B----X-->      B's bytes are not UTF-8; X is a removal
+        describe(origin, decoder)
         --A'--------X-->      B ends dead_lettered
 
-    After this an Observation can be deduplicated and written, and refers to its event no longer. Holds nothing.
+    After this an Observation can be compared and written. Holds nothing.
     """
 
-    def decide(observation: Observation) -> Observation | Outcome:
-        event = observation.event
-        if event is None:
-            return observation
+    def decide(classified: Classified | Removal) -> Observation | Removal | Outcome:
+        if isinstance(classified, Removal):
+            return classified
         try:
-            _describe(spec, event, observation)
+            return _described(origin, decoder, classified)
         except (UndecodableError, RecursionError) as error:
-            return _undecodable(event, error)
-        observation.event = None
-        return observation
+            return undecodable(classified.event, error)
 
     return stage("describe", decide)
 
 
-def _undecodable(event: RawEvent, error: Exception) -> Outcome:
+def undecodable(event: RawEvent, error: Exception) -> Outcome:
+    """Make the outcome of an event whose bytes cannot be decoded."""
     detail = detail_of(f"{event.key or 'an object without a name'}: {error}")
     return Outcome(Ending.DEAD_LETTERED, "undecodable", detail, type(error).__name__)
 
 
-def presentable(event: RawEvent) -> Body:
-    """The event's object as it may be shown: secrets masked, without what only its writers need.
+def decode_body(event: RawEvent) -> Body:
+    """Decode the whole object of an event; the caller may modify the result.
 
-    Raises ``UndecodableError``, and ``RecursionError`` where it is nested deeper than the interpreter goes.
+    Items of built-in lists come without ``kind`` and ``apiVersion``: both are filled in, or a restart, which lists,
+    would see another content than the watch.
+    Raises ``UndecodableError`` where the bytes are not a JSON object.
     """
-    body = event.body()
+    try:
+        decoded: object = msgspec.json.decode(event.raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UndecodableError(str(error)) from None
+    if not isinstance(decoded, dict):
+        raise UndecodableError(f"found {type(decoded).__name__}, allowed: a JSON object")
+    body = cast("Body", decoded)
+    if event.subject is not None:
+        body["apiVersion"] = event.subject.api_version
+        body["kind"] = event.subject.kind
+    return body
+
+
+def presentable_body(event: RawEvent) -> Body:
+    """Decode an event's object as it may be shown: secrets masked, without what only its writers need.
+
+    Raises ``UndecodableError``, and ``RecursionError`` where it is nested deeper than the interpreter recurses.
+    """
+    body = decode_body(event)
     metadata = body.get("metadata")
     if isinstance(metadata, dict):
         fields = cast("dict[str, Any]", metadata)
@@ -133,78 +236,62 @@ def presentable(event: RawEvent) -> Body:
     return redact(body)
 
 
-def _kubernetes_event(spec: Normalise, event: RawEvent) -> Observation | Outcome:
-    if event.change is Change.DELETED:
-        return EXPIRED
-    identity = (spec.ingester_namespace, spec.ingester)
-    return observe_kubernetes_event(
-        event, presentable(event), ingester=identity, source=spec.source
+def _described(origin: PipelineOrigin, decoder: Decoder, classified: Classified) -> Observation:
+    event, identity = classified.event, classified.identity
+    payload = event.payload
+    if identity is None or not isinstance(payload, ObjectState):
+        raise TypeError("only what the classify operator passed on can be described")
+    body = presentable_body(event)
+    title = decoder.title(classified, body)
+    observation = Observation(
+        classified,
+        identity,
+        classified.namespace,
+        title,
+        "",
+        body,
+        resync=payload.change is Change.RESYNC,
     )
-
-
-def _blank(spec: Normalise, event: RawEvent) -> Observation:
-    kind = event.kind
-    return Observation(
-        name=subject_name(
-            spec, kind.group, kind.resource, namespace=event.namespace, name=event.name
-        ),
-        namespace=event.namespace or spec.ingester_namespace,
-        source=spec.source,
-        category=DEFAULT_CATEGORY,
-        severity=DEFAULT_SEVERITY,
-        event_type=DEFAULT_EVENT_TYPE,
-        title="",
-        subject=Subject(kind.api_version, kind.kind, event.namespace, event.name),
-        resync=event.change is Change.RESYNC,
-    )
-
-
-def _departed(spec: Normalise, event: RawEvent) -> Observation | Outcome:
-    if spec.occurrences:
-        return DEPARTED
-    if spec.ignore_departures:
-        return ON_DELETE_IGNORE
-    observation = _blank(spec, event)
-    observation.depart(event.departure)
+    if classified.evidence is not None:
+        observation.fingerprint = _digest(identity)
+    elif classified.is_occurrence:
+        listed = payload.initial or payload.change is Change.RESYNC
+        occurrence = Occurrence(payload.uid or event.key or "", payload.version, listed)
+        content = compared_content(body, fields=origin.compared_fields)
+        key = _deduplication_key(classified, identity, content)
+        observation.occurrence, observation.fingerprint = occurrence, key
+        observation.identity = replace(
+            identity, occurrence=OccurrenceIdentity(key, occurrence.opened)
+        )
+    else:
+        observation.fingerprint = fingerprint(
+            _normalised(classified, title), body, fields=origin.compared_fields
+        )
     return observation
 
 
-def _state(spec: Normalise, event: RawEvent) -> Observation:
-    head = event.head()
-    if not event.name:
-        raise UndecodableError("an object without metadata.name")
-    observation = _blank(spec, event)
-    observation.head, observation.event = head, event
-    observation.severity = _severity(head)
-    observation.priority = priority_of(head.priority, severity=observation.severity)
-    if spec.occurrences:
-        listed = event.initial or event.change is Change.RESYNC
-        observation.occurrence = Occurrence(event.uid or event.key, event.version, listed)
-    return observation
-
-
-def _describe(spec: Normalise, event: RawEvent, observation: Observation) -> None:
-    body = presentable(event)
-    observation.title = title_of(observation.subject, body)
-    observation.details = body
-    if observation.occurrence is not None:
-        said = of_object(body, fields=spec.fields)
-        ingester = (spec.ingester_namespace, spec.ingester)
-        occurred(observation, observation.occurrence, said, ingester=ingester)
-        return
-    normalised = {
-        "source": spec.source,
-        "category": observation.category,
-        "severity": observation.severity,
-        "eventType": observation.event_type,
-        "title": observation.title,
+def _normalised(classified: Classified, title: str) -> dict[str, object]:
+    return {
+        "source": classified.source,
+        "category": classified.category,
+        "severity": classified.severity,
+        "eventType": classified.event_type,
+        "title": title,
     }
-    observation.fingerprint = fingerprint(normalised, body, fields=spec.fields)
 
 
-def _severity(head: Head) -> str:
-    """The object's own ``severity``, else its ``priority``, else medium."""
-    for word in (head.severity, head.priority):
-        if isinstance(word, str):
-            return severity_of(word)
-    return DEFAULT_SEVERITY
+def _deduplication_key(classified: Classified, identity: Identity, content: object) -> str:
+    """Digest what makes occurrences equal: identity, classification, subject and content."""
+    subject = classified.subject
+    return _digest(
+        (
+            *(identity.ingester, identity.source, classified.source, classified.category),
+            *(classified.severity, classified.event_type),
+            *(subject.api_version.rpartition("/")[0], subject.kind),
+            *(subject.namespace, subject.name, content),
+        )
+    )
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(canonical(value)).hexdigest()[:HEX_CHARACTERS]

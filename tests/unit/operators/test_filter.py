@@ -1,222 +1,108 @@
+"""The filter settles what is not wanted, and has resolved what is no longer wanted."""
+
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-from reactivex.subject import Subject as RxSubject
+from reactivex.subject import Subject
 
-from operators.deduplicate import Dedup, dedup
-from operators.filter import NAME_CHARACTERS, Filter, Rules, keep
+from operators.deduplicate import deduplicate_subjects
+from operators.filter import filter_described, filter_observations
 from operators.flow.delivery import Delivery, Ledger, Ticket
-from operators.model.event import Body, Departure, Head
-from operators.model.index import Index, Known
-from operators.model.observation import Observation, Subject, Tally
+from operators.model.event import RemovalReason
+from operators.model.observation import Classified, EventEvidence, Observation, Occurrence, Removal
 from operators.model.outcome import Ending, Outcome
-from tests.kit.heads import head_of
-
-T0 = "2026-11-26T05:00:00Z"
-
-
-def observation(*, namespace: str = "shop", kind: str = "Pod", **fields: Any) -> Observation:
-    given: dict[str, Any] = {
-        "name": "x",
-        "namespace": "of-the-ingester",
-        "source": "s",
-        "category": "security",
-        "severity": "high",
-        "event_type": "custom_event",
-        "title": "",
-        "subject": Subject("v1", kind, namespace, "n"),
-        "fingerprint": "f",
-        "details": {},
-    }
-    return Observation(**given | fields)
-
-
-def against(one: Observation, **rules: Any) -> str:
-    rejected = Rules(Filter(**rules)).against(one)
-    assert rejected is None or rejected.ending is Ending.FILTERED
-    return "" if rejected is None else rejected.reason
-
-
-def test_without_rules_everything_is_wanted() -> None:
-    assert against(observation()) == ""
-    assert against(observation(severity="info", priority=0.0, namespace=""), enabled=True) == ""
-
-
-def test_disabled_wants_everything() -> None:
-    assert against(observation(), enabled=False, include_kinds=["Node"]) == ""
-
-
-SEVERITIES = ["info", "low", "medium", "high", "critical"]
-
-
-@pytest.mark.parametrize(
-    ("level", "wanted"),
-    [
-        ("CRITICAL", SEVERITIES[4:]),
-        ("HIGH", SEVERITIES[3:]),
-        ("MEDIUM", SEVERITIES[2:]),
-        ("LOW", SEVERITIES[1:]),
-        ("UNKNOWN", SEVERITIES),
-    ],
+from operators.model.state import ObservationState
+from operators.reconcile import ReconcilePolicy, reconcile
+from operators.rules.lists import Filters, RuleSet
+from tests.unit.operators.observed import (
+    BACKOFF,
+    T0,
+    WIDGET,
+    classified_of,
+    observation_of,
+    removal_of,
+    stored_of,
 )
-def test_a_lowest_severity(level: str, wanted: list[str]) -> None:
-    said = {each: against(observation(severity=each), min_severity=level) for each in SEVERITIES}
 
-    rejected = f"minSeverity {level}"
-    assert said == {each: "" if each in wanted else rejected for each in SEVERITIES}
-
-
-def test_included_severities_decide_alone() -> None:
-    rules = {"min_severity": "CRITICAL", "include_severity": ["LOW", "UNKNOWN"]}
-
-    assert against(observation(severity="low"), **rules) == ""
-    assert against(observation(severity="info"), **rules) == ""
-    assert against(observation(severity="critical"), **rules) == "includeSeverity LOW, UNKNOWN"
-
-
-def test_a_lowest_priority() -> None:
-    assert against(observation(priority=0.5), min_priority=0.5) == ""
-    assert against(observation(priority=0.49), min_priority=0.5) == "minPriority 0.5"
-    with pytest.raises(ValidationError):
-        Filter(min_priority=1.1)
-
-
-@pytest.mark.parametrize(
-    ("rules", "rule"),
-    [
-        ({"exclude_namespaces": ["kube-system", "SHOP"]}, "excludeNamespaces SHOP"),
-        ({"include_namespaces": ["a", "b"]}, "includeNamespaces a, b"),
-        ({"exclude_kinds": ["pod"]}, "excludeKinds pod"),
-        ({"ignore_kinds": ["pOd"]}, "ignoreKinds pOd"),
-        ({"include_kinds": ["Node"]}, "includeKinds Node"),
-        ({"exclude_event_types": ["Custom_Event"]}, "excludeEventTypes Custom_Event"),
-        ({"include_event_types": ["oom"]}, "includeEventTypes oom"),
-        ({"exclude_categories": ["SECURITY"]}, "excludeCategories SECURITY"),
-        ({"include_categories": ["cost"]}, "includeCategories cost"),
-    ],
-)
-def test_a_rule_is_named_as_it_is_written(rules: dict[str, Any], rule: str) -> None:
-    assert against(observation(), **rules) == rule
-
-
-@pytest.mark.parametrize(
-    "rules",
-    [
-        {"include_namespaces": ["Shop"], "exclude_namespaces": ["shop*", "sho"]},
-        {"include_kinds": ["POD"], "exclude_kinds": ["Pods"], "ignore_kinds": ["P"]},
-        {"include_event_types": ["CUSTOM_EVENT"], "exclude_event_types": [".*"]},
-        {"include_categories": ["Security"], "exclude_categories": [""]},
-    ],
-)
-def test_names_are_compared_whole_and_without_their_case(rules: dict[str, Any]) -> None:
-    assert against(observation(), **rules) == ""
-
-
-def test_what_has_no_namespace_is_where_its_observation_is() -> None:
-    node = observation(namespace="", kind="Node")
-
-    assert against(node, exclude_namespaces=["of-the-ingester"]) != ""
-    assert against(node, exclude_namespaces=["shop"]) == ""
-
-
-def test_the_rules_speak_in_zen_watchers_order_and_exclusion_before_inclusion() -> None:
-    rules: dict[str, Any] = {
-        "min_severity": "CRITICAL",
-        "min_priority": 0.9,
-        "exclude_event_types": ["custom_event"],
-        "include_event_types": ["a"],
-        "exclude_namespaces": ["shop"],
-        "include_namespaces": ["a"],
-        "exclude_kinds": ["Pod"],
-        "ignore_kinds": ["Pod"],
-        "include_kinds": ["a"],
-        "exclude_categories": ["security"],
-        "include_categories": ["a"],
-        "exclude_rules": ["r"],
-    }
-    one = observation(head=Head(rule="R"))
-    said: list[str] = []
-    for field in tuple(rules):
-        said.append(against(one, **rules).partition(" ")[0])
-        del rules[field]
-
-    assert said == [
-        *("minSeverity", "minPriority", "excludeEventTypes", "includeEventTypes"),
-        *("excludeNamespaces", "includeNamespaces", "excludeKinds", "ignoreKinds", "includeKinds"),
-        *("excludeCategories", "includeCategories", "excludeRules"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("body", "rule"),
-    [
-        ({"rule": "A"}, "excludeRules a"),
-        ({"rule": "c"}, ""),
-        ({"rule": 5}, ""),
-        ({"results": [{"rule": "b"}, {"rule": "A"}]}, "excludeRules b"),
-        ({"results": [{"rule": "a"}, {"rule": "c"}]}, ""),
-        ({"results": [{"rule": 5}, "a", None]}, ""),
-        ({"results": {"rule": "a"}}, ""),
-        ({"rule": "c", "results": [{"rule": "a"}]}, ""),
-        (None, ""),
-    ],
-)
-def test_an_object_is_unwanted_when_all_the_rules_it_names_are(body: Body, rule: str) -> None:
-    assert against(observation(head=head_of(body)), exclude_rules=["a", "b"]) == rule
-
-
-def test_a_long_list_is_named_in_bounds() -> None:
-    said = against(observation(), include_kinds=[f"Kind{n}" for n in range(1000)])
-
-    assert said.startswith("includeKinds Kind0, Kind1,")
-    assert len(said) == NAME_CHARACTERS
+NOW = datetime(2026, 11, 26, 5, tzinfo=UTC)
+POLICY = ReconcilePolicy()
+Value = Classified | Observation | Removal
 
 
 class Walk:
-    """A filter alone in its pipe."""
+    """A filter alone in its pipe, or behind deduplication."""
 
     def __init__(self, *, dedup_first: bool = False, **rules: Any) -> None:
-        self.index, self.ledger = Index(), Ledger()
-        self.passed: list[Delivery[Observation]] = []
-        self.source: RxSubject[Delivery[Observation]] = RxSubject()
-        spec = Filter(**rules)
-        before = dedup(Dedup(), self.index, now=_never, wanted=Rules(spec).want)
-        source = self.source.pipe(before) if dedup_first else self.source
-        source.pipe(keep(spec, self.index)).subscribe(self.passed.append)
+        self.state, self.ledger = ObservationState(), Ledger()
+        self.passed: list[Value] = []
+        self.dedup_first = dedup_first
+        self.classified: Subject[Delivery[Classified | Removal]] = Subject()
+        self.described: Subject[Delivery[Observation | Removal]] = Subject()
+        filters = RuleSet(Filters(**rules))
+        self.classified.pipe(filter_observations(filters, self.state)).subscribe(self._pass)
+        self.described.pipe(
+            deduplicate_subjects(self.state, self._decide, wanted=filters.passes),
+            filter_described(filters, self.state),
+        ).subscribe(self._pass)
 
-    def offer(self, one: Observation) -> tuple[Outcome | None, object]:
+    def _decide(self, value: Observation | Removal) -> object:
+        return reconcile(value, self.state, policy=POLICY, now=NOW)
+
+    def _pass(self, delivery: Delivery[Any]) -> None:
+        self.passed.append(delivery.value)
+
+    def offer(self, value: Observation | Removal) -> tuple[Outcome | None, object]:
         ticket = Ticket(self.ledger, lambda: 0)
-        self.source.on_next(Delivery(one, ticket))
-        return ticket.outcome, ticket.marks[-1][2]
+        if self.dedup_first:
+            self.described.on_next(Delivery(value, ticket))
+        else:
+            classified = value.classified if isinstance(value, Observation) else value
+            self.classified.on_next(Delivery(classified, ticket))
+        outcome, detail = ticket.outcome, ticket.marks[-1][2]
+        if outcome is None:
+            ticket.settle(Outcome(Ending.STORED))
+        return outcome, detail
 
-    def know(self, *, resolved: bool = False) -> None:
-        self.index.put("x", Known("f", T0, T0, resolved=resolved))
-
-
-def _never() -> Any:
-    raise AssertionError("nobody asks for the time of day")
+    def know(self, *, resolved: bool = False, missing: bool = False) -> None:
+        self.state.put(WIDGET, stored_of(resolved=resolved, missing=missing))
 
 
 REJECTED: dict[str, object] = {"filter.rule": "minSeverity CRITICAL", "filter.verdict": "reject"}
 
 
-def test_what_is_wanted_passes_and_the_mark_says_so() -> None:
-    walk = Walk(min_severity="LOW")
+def unwanted() -> Removal:
+    """The removal that the filter makes: of the subject as it is classified."""
+    return Removal(
+        WIDGET, "shop", classified_of().subject, RemovalReason.FILTERED, "minSeverity CRITICAL"
+    )
 
-    assert walk.offer(observation()) == (None, {"filter.verdict": "pass"})
-    assert walk.passed[0].value == observation()
+
+@pytest.mark.parametrize("dedup_first", [False, True])
+def test_what_is_wanted_passes_without_its_head_and_the_mark_records_it(
+    *, dedup_first: bool
+) -> None:
+    walk = Walk(min_severity="LOW", dedup_first=dedup_first)
+    observation = observation_of(classified=classified_of(head=object()))
+
+    assert walk.offer(observation) == (None, {"filter.verdict": "pass"})
+    (passed,) = walk.passed
+    assert passed is (observation if dedup_first else observation.classified)
+    assert observation.classified.head is None, "rules alone read it"
 
 
-@pytest.mark.parametrize("resolved", [True, False])
-def test_what_is_unwanted_and_not_open_is_filtered_by_the_rules_name(*, resolved: bool) -> None:
-    walk = Walk(min_severity="CRITICAL")
-    if resolved:
-        walk.know(resolved=True)
+@pytest.mark.parametrize("dedup_first", [False, True])
+@pytest.mark.parametrize("known", ["unknown", "resolved", "missing"])
+def test_what_is_unwanted_and_not_open_is_filtered_by_the_rules_name(
+    known: str, *, dedup_first: bool
+) -> None:
+    walk = Walk(min_severity="CRITICAL", dedup_first=dedup_first)
+    if known != "unknown":
+        walk.know(resolved=known == "resolved", missing=known == "missing")
 
-    outcome, detail = walk.offer(observation())
+    outcome, detail = walk.offer(observation_of())
 
     assert outcome == Outcome(Ending.FILTERED, "minSeverity CRITICAL")
     assert detail == REJECTED
@@ -225,46 +111,72 @@ def test_what_is_unwanted_and_not_open_is_filtered_by_the_rules_name(*, resolved
 
 @pytest.mark.parametrize("dedup_first", [False, True])
 @pytest.mark.parametrize("fingerprint", ["f", "another"])
-def test_what_is_open_and_wanted_no_longer_is_to_be_resolved(
+def test_what_is_open_and_no_longer_wanted_is_to_be_resolved(
     *, dedup_first: bool, fingerprint: str
 ) -> None:
     # The same fingerprint is a start with another filter: deduplication before it must not end the state.
     walk = Walk(min_severity="CRITICAL", dedup_first=dedup_first)
     walk.know()
 
-    outcome, detail = walk.offer(observation(fingerprint=fingerprint))
+    outcome, detail = walk.offer(observation_of(fingerprint=fingerprint))
 
     assert (outcome, detail) == (None, REJECTED)
-    (passed,) = walk.passed
-    assert passed.value.gone is Departure.UNWANTED
-    assert passed.value.unwanted_by == "minSeverity CRITICAL"
-    assert passed.value.details is None
+    assert walk.passed == [unwanted()]
 
 
-def test_deduplication_before_a_filter_that_is_content_ends_what_is_unchanged() -> None:
+def test_deduplication_before_a_filter_that_rejects_nothing_ends_what_is_unchanged() -> None:
     walk = Walk(min_severity="LOW", dedup_first=True)
     walk.know()
 
-    outcome, _ = walk.offer(observation())
+    outcome, _ = walk.offer(observation_of())
 
     assert outcome is not None
     assert outcome.ending is Ending.DEDUPLICATED
 
 
-def test_a_tombstone_passes_whatever_the_rules_say() -> None:
-    walk = Walk(include_kinds=["Node"])
+@pytest.mark.parametrize("dedup_first", [False, True])
+@pytest.mark.parametrize("reason", [RemovalReason.DELETED, RemovalReason.LEFT_SELECTOR])
+def test_a_removal_passes_whatever_the_rules_say(
+    reason: RemovalReason, *, dedup_first: bool
+) -> None:
+    walk = Walk(include_kinds=["Node"], dedup_first=dedup_first)
+    walk.know()
+    removal = removal_of(reason)
+
+    assert walk.offer(removal) == (None, {"filter.verdict": "pass"})
+
+    assert walk.passed == [removal]
+
+
+@pytest.mark.parametrize("dedup_first", [False, True])
+def test_an_unwanted_kubernetes_event_is_filtered_though_its_observation_is_open(
+    *, dedup_first: bool
+) -> None:
+    walk = Walk(min_severity="CRITICAL", dedup_first=dedup_first)
     walk.know()
 
-    walk.offer(observation(gone=Departure.DELETED, details=None))
+    outcome, _ = walk.offer(observation_of(evidence=EventEvidence(BACKOFF, "e", 1, T0)))
 
-    assert walk.passed[0].value.gone is Departure.DELETED
-    assert walk.passed[0].value.unwanted_by == ""
+    assert outcome == Outcome(Ending.FILTERED, "minSeverity CRITICAL")
 
 
-def test_an_unwanted_kubernetes_event_is_filtered_though_its_observation_is_open() -> None:
+def test_an_unwanted_occurrence_is_filtered_and_resolves_nothing() -> None:
     walk = Walk(min_severity="CRITICAL")
     walk.know()
 
-    outcome, _ = walk.offer(observation(tally=Tally("e", 1, T0)))
+    outcome, _ = walk.offer(observation_of(occurrence=Occurrence("u", "1")))
 
     assert outcome == Outcome(Ending.FILTERED, "minSeverity CRITICAL")
+    assert walk.state.is_open(WIDGET)
+
+
+def test_a_rule_that_raises_fails_its_event_and_not_the_stream() -> None:
+    walk = Walk(min_severity="CRITICAL")
+    broken = observation_of(classified=classified_of(severity=None))
+
+    outcome, _ = walk.offer(broken)
+
+    assert outcome is not None
+    assert (outcome.ending, outcome.reason) == (Ending.FAILED, "filter")
+    walk.offer(observation_of(classified=classified_of(severity="critical")))
+    assert len(walk.passed) == 1

@@ -8,7 +8,7 @@ from reactivex.subject import Subject
 
 from operators.flow.delivery import Delivery, Ledger, Ticket
 from operators.model.outcome import Ending, Outcome
-from operators.throttle import OVER, Throttle, TokenBucket, WhenOver, throttle
+from operators.throttle import OVER_RATE, Throttle, WhenOver, throttle
 from tests.kit.timers import VirtualTime
 
 STORED = Outcome(Ending.STORED)
@@ -19,14 +19,21 @@ MONTH = 30 * 86_400 * SECOND
 class World:
     """A throttle alone in its pipe."""
 
-    def __init__(self, **spec: Any) -> None:
-        self.time = VirtualTime()
+    def __init__(
+        self, time: VirtualTime | None = None, *, waiting_maximum: int = 64, **spec: Any
+    ) -> None:
+        self.time = time or VirtualTime()
         self.ledger = Ledger()
         self.passed: list[tuple[str, int]] = []
         self.over: list[str] = []
         self.source: Subject[Delivery[str]] = Subject()
         self.subscription = self.source.pipe(
-            throttle(Throttle(**spec), clock=self.time.clock, call_later=self.time.call_later)
+            throttle(
+                Throttle(**spec),
+                waiting_maximum=waiting_maximum,
+                clock=self.time.clock,
+                call_later=self.time.call_later,
+            )
         ).subscribe(
             self.arrived, lambda error: self.over.append(str(error)), lambda: self.over.append("|")
         )
@@ -62,24 +69,24 @@ def test_a_burst_passes_and_the_rest_waits_in_order_on_one_timer() -> None:
     assert world.time.pending == 0
 
 
-def test_what_is_over_the_rate_ends_where_the_document_says_so() -> None:
+def test_what_is_over_the_rate_ends_if_the_document_has_it_so() -> None:
     world = World(per_second=1, when_over=WhenOver.END)
 
     _, over = world.offer("a", "b")
 
-    assert (over.outcome, over.marks) == (OVER, [("throttle", 0, OVER)])
+    assert (over.outcome, over.marks) == (OVER_RATE, [("throttle", 0, OVER_RATE)])
     assert world.time.pending == 0
 
 
-def test_no_more_wait_than_may() -> None:
-    world = World(per_second=1, most_waiting=2)
+def test_no_more_wait_than_the_maximum() -> None:
+    world = World(per_second=1, waiting_maximum=2)
 
     tickets = world.offer(*"abcd")
 
-    assert [ticket.outcome for ticket in tickets] == [STORED, None, None, OVER]
+    assert [ticket.outcome for ticket in tickets] == [STORED, None, None, OVER_RATE]
 
 
-def test_disposing_ends_those_who_wait() -> None:
+def test_disposing_ends_what_waits() -> None:
     world = World(per_second=1)
     world.offer(*"abc")
 
@@ -89,7 +96,7 @@ def test_disposing_ends_those_who_wait() -> None:
     assert (world.ledger.in_flight, world.time.pending, world.over) == (0, 0, [])
 
 
-def test_completion_waits_for_those_who_wait() -> None:
+def test_completion_waits_for_what_waits() -> None:
     world = World(per_second=1)
     world.offer(*"ab")
 
@@ -100,7 +107,35 @@ def test_completion_waits_for_those_who_wait() -> None:
     assert (world.over, world.ledger.in_flight) == (["|"], 0)
 
 
-def test_an_error_of_the_source_passes_and_ends_those_who_wait() -> None:
+def test_completion_passes_at_once_where_nothing_waits() -> None:
+    world = World(per_second=1)
+    world.offer("a")
+    world.source.on_completed()
+    assert world.over == ["|"]
+
+
+def test_a_wait_is_counted_from_the_moment_the_event_came() -> None:
+    world = World(per_second=1)
+    world.time.advance(5 * SECOND)
+    _, waited = world.offer("a", "b")
+    world.time.advance(SECOND)
+    assert waited.marks == [("throttle", 6 * SECOND, {"throttle.wait_ms": 1000.0})]
+
+
+def test_what_comes_while_others_are_released_sets_no_timer_of_its_own() -> None:
+    world = World(VirtualTime(late_ns=3 * SECOND), per_second=1, burst=3)
+    first = world.offer(*"abcde")[3]
+
+    def offer_another(_: Ticket) -> None:
+        world.offer("f")
+
+    first.when_settled(offer_another)
+    world.time.advance(4 * SECOND)
+    assert [name for name, _ in world.passed] == [*"abcdef"]
+    assert world.time.pending == 0
+
+
+def test_an_error_of_the_source_passes_and_ends_what_waits() -> None:
     world = World(per_second=1)
     world.offer(*"ab")
 
@@ -111,7 +146,7 @@ def test_an_error_of_the_source_passes_and_ends_those_who_wait() -> None:
     assert (world.ledger.in_flight, world.time.pending) == (0, 0)
 
 
-def test_whoever_is_next_goes_on_though_somebody_downstream_raised() -> None:
+def test_the_next_one_passes_although_one_before_it_raised_downstream() -> None:
     world = World(per_second=1)
     world.offer("a", "raise", "b")
 
@@ -124,17 +159,34 @@ def test_whoever_is_next_goes_on_though_somebody_downstream_raised() -> None:
 
 @pytest.mark.parametrize("per_second", [3, 0.7, 1e-5, 997, 1e12])
 def test_the_rate_is_kept_in_the_long_run(per_second: float) -> None:
-    time = VirtualTime()
-    bucket = TokenBucket(Throttle(per_second=per_second, burst=1), time.clock)
-    taken = 0
-    while taken < 1000:
-        assert bucket.take()
-        taken += 1
-        wait_ns = bucket.wait_ns()
-        time.now_ns += max(0, wait_ns - 1)
-        assert not wait_ns or not bucket.take()
-        time.now_ns += min(1, wait_ns)
-    assert time.now_ns == pytest.approx(taken * max(1, SECOND / per_second), rel=1e-6)
+    # Every event waits for its own token: one passes at each firing of the timer, and none before it.
+    world = World(per_second=per_second, burst=1, waiting_maximum=1000)
+    gap_ns = max(1, SECOND / per_second)
+
+    world.offer(*map(str, range(1000)))
+
+    assert len(world.passed) == 1
+    world.time.advance(round(1000.5 * gap_ns))
+    assert [name for name, _ in world.passed] == [str(number) for number in range(1000)]
+    assert world.passed[-1][1] == pytest.approx(999 * gap_ns, rel=1e-6)
+
+
+@pytest.mark.parametrize("late_ns", [-1, 1_000_000])
+def test_a_timer_that_fires_early_or_late_costs_no_event_and_frees_none_early(late_ns: int) -> None:
+    world = World(VirtualTime(late_ns=late_ns), per_second=1)
+
+    world.offer("a", "b")
+    world.time.advance(SECOND - 1)
+    assert len(world.passed) == 1
+    world.time.advance(SECOND)
+
+    assert [name for name, _ in world.passed] == ["a", "b"]
+    assert world.passed[1][1] == SECOND + max(0, late_ns)
+
+
+@pytest.mark.parametrize(("spec", "size"), [({"burst": 3}, 3), ({}, 2), ({"per_second": 0.1}, 1)])
+def test_a_burst_is_the_rate_rounded_up_unless_it_is_set(spec: dict[str, Any], size: int) -> None:
+    assert Throttle.model_validate({"per_second": 1.5, **spec}).burst_size == size
 
 
 def test_a_rate_next_to_nothing_is_within_the_range_of_timers() -> None:
