@@ -1,4 +1,4 @@
-"""Events that ended by a fault, for whoever has to look into them: a bounded list, and a warning each in the log."""
+"""Events that ended by a fault: a bounded list in memory, and a warning each in the log."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 
-from operators.flow.clock import WallClock, timestamp
+from operators.flow.clock import WallClock
 from operators.flow.delivery import Ticket
-from operators.model.masking import redacted_text
+from operators.model.content import redacted_text
 from operators.model.outcome import FAULTS
+from operators.model.state import timestamp
 
 log = logging.getLogger(__name__)
 
 KEPT = 1000
-"""So many of the newest faults are kept in memory; the counts of all of them stand in the ledger."""
+"""The newest faults that are kept in memory; the counts of all of them stand in the ledger."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One event that ended by a fault; it holds no body, and of an error no secret."""
+    """One event that ended by a fault; without its body, and without secrets in the error's text."""
 
     moment: str
     pipeline: str
@@ -29,7 +30,7 @@ class DeadLetter:
     detail: str
     trace_id: str = ""
     span_id: str = ""
-    """Its root's, by which its trace is found if it was traced; both in hexadecimal digits."""
+    """The root's, by which the trace is found if the event was traced; both in hexadecimal digits."""
 
 
 class DeadLetters:
@@ -39,8 +40,8 @@ class DeadLetters:
         self._now = now
         self.letters: deque[DeadLetter] = deque(maxlen=KEPT)
 
-    def note(self, pipeline: str, ticket: Ticket) -> None:
-        """Keep an event that ended by a fault, and warn; any other ending is no business of this."""
+    def record(self, pipeline: str, ticket: Ticket) -> None:
+        """Keep an event that ended by a fault, and log a warning; any other ending is ignored."""
         outcome = ticket.outcome
         if outcome is None or outcome.ending not in FAULTS:
             return
@@ -55,13 +56,8 @@ class DeadLetters:
             f"{trace.trace_id:032x}" if trace is not None else "",
             f"{trace.root_id:016x}" if trace is not None else "",
         )
-        said = {"pipeline": pipeline, "key": letter.key, "detail": letter.detail}
+        fields = {"pipeline": pipeline, "key": letter.key, "detail": letter.detail}
         if trace is not None:
-            said |= {"trace_id": letter.trace_id, "span_id": letter.span_id}
+            fields |= {"trace_id": letter.trace_id, "span_id": letter.span_id}
         self.letters.append(letter)
-        log.warning(
-            "event %s: %s",
-            letter.ending,
-            letter.reason,
-            extra=said,
-        )
+        log.warning("event %s: %s", letter.ending, letter.reason, extra=fields)

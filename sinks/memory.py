@@ -1,53 +1,36 @@
-"""A sink that keeps Observations in memory: for a pipeline by hand, and for tests."""
+"""A destination in memory: for a pipeline composed by hand, and for tests. All but the request is ``sinks.queue``."""
 
 from __future__ import annotations
 
 from collections import deque
 
-from operators.decoders.kubernetes_event import with_tally
-from operators.deduplicate import NOTHING_TO_RESOLVE
-from operators.flow.clock import WallClock, timestamp
-from operators.flow.delivery import Delivery
-from operators.model.index import Index, Known
-from operators.model.observation import Observation
-from operators.model.outcome import Outcome
-from sinks.change import CREATED, UPDATED, resolved
+from operators.flow.delivery import Ticket
+from operators.model.observation import Observation, Removal
+from operators.reconcile import Delete, ObservationChange, ReadStored, Resolve, Upsert
+from sinks.sink import Applied, ExecutionResult, StoredRead
 
 KEPT = 1000
-"""So many of the newest Observations are kept, unless somebody says otherwise."""
+"""The newest Observations that are kept, unless the caller chooses another number."""
 
 
-class MemorySink:
-    """Keeps the newest Observations in the order of their coming, and settles each at once as ``stored``.
+class MemoryExecutor:
+    """Keeps what is written, newest last, and answers at once."""
 
-    What it took is known to ``index`` from then on, so that deduplication and filters ahead of it hold.
-    """
+    def __init__(self, *, capacity: int = KEPT) -> None:
+        self.written: deque[Observation | Removal] = deque(maxlen=capacity)
 
-    def __init__(self, index: Index, *, now: WallClock, capacity: int = KEPT) -> None:
-        self.observations: deque[Observation] = deque(maxlen=capacity)
-        self._index = index
-        self._now = now
-
-    def accept(self, delivery: Delivery[Observation]) -> None:
-        """Keep an Observation; the end of a subject of which nothing is known ends ``filtered``."""
-        outcome = self._confirm(delivery.value)
-        if outcome is not NOTHING_TO_RESOLVE:
-            self.observations.append(delivery.value)
-        delivery.settle(outcome)
-
-    def _confirm(self, observation: Observation) -> Outcome:
-        known = self._index.get(observation.name)
-        if observation.gone is not None:
-            if known is None or known.resolved:
-                return NOTHING_TO_RESOLVE
-            known.resolved = True
-            return resolved(observation)
-        moment = timestamp(self._now())
-        after = Known(observation.fingerprint, known.first_seen if known else moment, moment)
-        if observation.tally is not None:
-            # Nobody here knows which Events are alive; if none is, the evidence stays bounded.
-            told = with_tally(known, observation.tally, is_alive=lambda _: False)
-            after.base, after.evidence = told
-        if observation.occurrence is None:  # what happened is known by the window it opened
-            self._index.put(observation.name, after)
-        return UPDATED if known else CREATED
+    async def execute(
+        self,
+        change: ObservationChange,
+        *,
+        ticket: Ticket,  # noqa: ARG002  nothing is requested
+    ) -> ExecutionResult:
+        """Keep the Observation or the removal; nothing that was evicted from the state is kept here either."""
+        if isinstance(change, ReadStored):
+            return StoredRead(None)
+        if isinstance(change, (Resolve, Delete)):
+            self.written.append(change.removal)
+            return Applied("deleted" if isinstance(change, Delete) else "resolved")
+        self.written.append(change.observation)
+        is_new = isinstance(change, Upsert) and not change.after.uid
+        return Applied("created", uid=change.name) if is_new else Applied("updated")

@@ -30,8 +30,8 @@ _SIX = (
 )
 _RULE: JsonDict = {
     "rule": f"({_SIX}) || ({_TRIO})",
-    "message": "domain, type, priority, title, description and detectedAt are needed,"
-    " or category, severity and eventType",
+    "message": "category, severity and eventType are required, or domain, type, priority, title,"
+    " description and detectedAt",
 }
 
 _SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -68,81 +68,176 @@ class Reference(_Model):
     namespace: str | None = Field(default=None, description="Namespace of the object.")
 
 
-class Opening(_Model):
-    """What opened an Observation of something that happened, and until when it stands for its equals."""
+class IngesterReference(_Model):
+    """The Ingester that an Observation belongs to."""
 
-    opening: str | None = Field(default=None, description="Event that opened it, as uid/version.")
-    window_start: Moment | None = Field(default=None, description="When it was opened.")
+    namespace: str = Field(description="Namespace of the Ingester.")
+    name: str = Field(description="Name of the Ingester.")
+    uid: str | None = Field(
+        default=None, description="UID of the Ingester; absent for a document from a file."
+    )
+
+
+class EventReference(_Model):
+    """What tells Kubernetes Events of one object apart."""
+
+    object: str | None = Field(
+        default=None, description="UID of the involved object, else namespace/kind/name."
+    )
+    reason: str | None = Field(default=None, description="Reason of the Events.")
+    type: str | None = Field(default=None, description="Type of the Events: Normal or Warning.")
+    reporter: str | None = Field(
+        default=None, description="Component that reports the Events, such as kubelet."
+    )
+    class_: str | None = Field(
+        default=None,
+        alias="class",
+        description="Meaning of the reason, where a reason has several.",
+    )
+    newest: str | None = Field(
+        default=None, description="Name of the Event whose text the Observation carries."
+    )
+
+
+class OccurrenceReference(_Model):
+    """What tells occurrences apart."""
+
+    key: str = Field(description="Deduplication key: equal occurrences have the same.")
+    opened: str = Field(description="Id of the event that opened the window, as uid/version.")
+
+
+class StoredIdentity(_Model):
+    """The identity that the Observation's name follows from; read after a restart."""
+
+    ingester: IngesterReference = Field(description="Ingester that the Observation belongs to.")
+    source: str | None = Field(
+        default=None, description="Name of the entry of spec.sources; absent for a single source."
+    )
+    group: str | None = Field(default=None, description="API group of the observed object.")
+    resource: str | None = Field(
+        default=None, description="Plural name of the observed object's resource, such as pods."
+    )
+    namespace: str | None = Field(default=None, description="Namespace of the observed object.")
+    name: str | None = Field(
+        default=None, description="Name of the observed object; absent for Kubernetes Events."
+    )
+    part: str | None = Field(default=None, description="Part of the object, where it has several.")
+    uid: str | None = Field(
+        default=None, description="UID of the observed object when it was last written."
+    )
+    version: str | None = Field(
+        default=None, description="resourceVersion of the observed object when it was last written."
+    )
+    event: EventReference | None = Field(
+        default=None, description="Set for Observations of Kubernetes Events."
+    )
+    occurrence: OccurrenceReference | None = Field(
+        default=None, description="Set for Observations of what happened, not of what is."
+    )
+
+
+class OccurrenceWindow(_Model):
+    """The time within which equal occurrences are not written again."""
+
+    window_start: Moment | None = Field(
+        default=None, description="When the first one was observed."
+    )
     window_end: Moment | None = Field(
-        default=None, description="Until when equal events are its duplicates."
+        default=None, description="Until when equal occurrences are counted as its duplicates."
     )
 
 
 class ObservationSpec(_Model):
-    """What happened, to what, and how bad it is."""
+    """What happened to an object of the cluster, how severe it is, and whether it is over."""
 
     model_config = ConfigDict(
         extra="allow", json_schema_extra={"x-kubernetes-validations": [_RULE], _PRESERVE: True}
     )
 
     source: Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")] | None = Field(
-        default=None, description="Name of the source."
+        default=None, description="Name of the source: spec.source of its Ingester."
     )
     category: Literal["security", "compliance", "performance", "operations", "cost"] | None = Field(
-        default=None, description="What it is a matter of."
+        default=None, description="Domain of the problem."
     )
     severity: Literal["critical", "high", "medium", "low", "info"] | None = Field(
-        default=None, description="How bad it is."
+        default=None, description="How bad it is: critical, high, medium, low or info."
     )
-    event_type: Word | None = Field(default=None, description="What kind of event it is.")
-    type: Word | None = Field(default=None, description="What kind of event it is, normalised.")
+    event_type: Word | None = Field(
+        default=None,
+        description="Kind of event, in lower case and underscores, such as failed_scheduling.",
+    )
+    type: Word | None = Field(default=None, description="Kind of event, normalised.")
     domain: (
         Literal["security", "operations", "performance", "cost", "compliance", "custom"] | None
-    ) = Field(default=None, description="Domain, normalised.")
+    ) = Field(default=None, description="Domain of the finding, in the six-field form.")
     priority: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="Priority from 0 to 1, normalised."
+        default=None, description="Priority from 0 to 1; 1 is the most urgent."
     )
-    title: str | None = Field(default=None, description="One line for a person.")
-    description: str | None = Field(default=None, description="More for a person.")
+    title: str | None = Field(default=None, description="One line: what happened to what.")
+    description: str | None = Field(default=None, description="Longer text for a person.")
     detected_at: Moment | None = Field(default=None, description="When it was detected.")
     expires_at: Moment | None = Field(
-        default=None, description="When it expires.", json_schema_extra={"nullable": True}
+        default=None,
+        description="When the Observation expires.",
+        json_schema_extra={"nullable": True},
     )
     processed_at: Moment | None = Field(
-        default=None, description="When it was processed.", json_schema_extra={"nullable": True}
+        default=None,
+        description="When the event was processed.",
+        json_schema_extra={"nullable": True},
     )
-    first_seen: Moment | None = Field(default=None, description="When it was first written.")
-    last_seen: Moment | None = Field(default=None, description="When it was last seen.")
-    resolved_at: Moment | None = Field(default=None, description="When its subject was gone.")
+    first_seen: Moment | None = Field(
+        default=None, description="When the Observation was first written."
+    )
+    last_seen: Moment | None = Field(
+        default=None,
+        description="When the state was last written or confirmed; refreshed once per deduplication window.",
+    )
+    resolved_at: Moment | None = Field(
+        default=None,
+        description="When the subject was removed or no longer matched; unset while the Observation is open.",
+    )
     resolved_reason: str | None = Field(
         default=None,
-        description="deleted, left_selector, or the filter's rule that no longer wants it.",
+        description="Why it was resolved: deleted, left_selector, or the filter rule that no longer wants it.",
     )
-    resource: Reference | None = Field(default=None, description="The object it is about.")
-    resources: list[Reference] | None = Field(default=None, description="Objects it is about.")
-    raw: Open | None = Field(default=None, description="The event as it came.")
-    details: Open | None = Field(default=None, description="The object, its secrets masked.")
-    fingerprint: str | None = Field(default=None, description="Digest of what was written.")
-    adapter: str | None = Field(default=None, description="What read it.")
+    resource: Reference | None = Field(
+        default=None, description="The object that a person has to look at."
+    )
+    resources: list[Reference] | None = Field(default=None, description="Objects that it is about.")
+    raw: Open | None = Field(default=None, description="The event as it was received.")
+    details: Open | None = Field(
+        default=None, description="The observed object; secrets are masked."
+    )
+    fingerprint: str | None = Field(
+        default=None, description="Digest of what was written; an equal state is not written again."
+    )
+    adapter: str | None = Field(default=None, description="Adapter that read the event.")
     count: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="How often it happened, by the evidence."
+        default=None, description="How often it happened, computed from the evidence."
     )
     evidence: (
         Annotated[dict[str, int], Field(json_schema_extra={"x-kubernetes-map-type": "atomic"})]
         | None
-    ) = Field(default=None, description="A Kubernetes Event's name to its latest count.")
+    ) = Field(default=None, description="Kubernetes Events by name, with the latest count of each.")
     evidence_base: Annotated[int, Field(ge=0)] | None = Field(
-        default=None, description="What Events that fell out of the evidence counted."
+        default=None,
+        description="Sum of the counts of Events that are no longer listed in evidence.",
     )
-    occurrence: Opening | None = Field(
-        default=None, description="Set where it tells what happened, not what is."
+    occurrence: OccurrenceWindow | None = Field(
+        default=None, description="Set for what happened; absent for the state of a subject."
+    )
+    identity: StoredIdentity | None = Field(
+        default=None, description="What the Observation is identified by; its name follows from it."
     )
     ttl_seconds_after_creation: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="For how long it is kept once there is nothing to say of it."
+        default=None,
+        description="Seconds to keep the Observation after it was resolved or last seen.",
     )
 
     @model_validator(mode="after")
-    def _says_enough(self) -> Self:
+    def _requires_one_form(self) -> Self:
         trio = (self.category, self.severity, self.event_type)
         six = (
             *(self.domain, self.type, self.priority),
@@ -153,8 +248,8 @@ class ObservationSpec(_Model):
         return self
 
 
-class Metadata(BaseModel):
-    """What names an Observation; what else the server keeps there is its own affair."""
+class ObservationMetadata(BaseModel):
+    """What names an Observation; the server's other fields are not checked."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -169,7 +264,7 @@ class ObservationResource(_Model):
 
     api_version: Literal["zen.kube-zen.io/v1alpha1", "zen.kube-zen.io/v1"]
     kind: Literal["Observation"]
-    metadata: Metadata
+    metadata: ObservationMetadata
     spec: ObservationSpec
     status: dict[str, Any] | None = None
 
@@ -184,7 +279,7 @@ class InvalidObservationError(ValueError):
         self.allowed = allowed
 
 
-def validated(body: Mapping[str, Any]) -> None:
+def validate(body: Mapping[str, Any]) -> None:
     """Check an Observation before it is sent. Raises ``InvalidObservationError`` for its first error.
 
     The object in ``details`` is not looked into.

@@ -1,88 +1,126 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from operators.decoders.kubernetes_event import EVIDENCE_NAMES
-from operators.flow.delivery import Delivery, Ledger, Ticket
-from operators.model.event import Departure
-from operators.model.index import Index, Known
-from operators.model.observation import Observation, Occurrence, Subject, Tally
+from operators.model.event import RemovalReason
+from operators.model.observation import Observation, Removal
 from operators.model.outcome import Ending
-from sinks.memory import MemorySink
+from operators.model.state import StoredObservation
+from operators.reconcile import EVIDENCE_NAMES, ReconcilePolicy
+from sinks.memory import KEPT, MemoryExecutor
+from tests.unit.sinks.world import (
+    MOMENT,
+    World,
+    counted,
+    name_of,
+    observation,
+    occurred,
+    removal,
+    run,
+)
 
-NOW = datetime(2026, 11, 26, 6, 0, tzinfo=UTC)
-T0 = "2026-11-26T06:00:00Z"
+
+def world_of(executor: MemoryExecutor, policy: ReconcilePolicy | None = None) -> World:
+    return World(executor=executor, policy=policy)
 
 
-class World:
-    def __init__(self, capacity: int = 5) -> None:
-        self.ledger, self.index = Ledger(), Index()
-        self.sink = MemorySink(self.index, now=lambda: NOW, capacity=capacity)
-
-    def give(
-        self,
-        name: str,
-        *,
-        gone: Departure | None = None,
-        tally: Tally | None = None,
-        occurrence: Occurrence | None = None,
-    ) -> tuple[str, str]:
-        subject = Subject("v1", "Pod", "n", name)
-        observation = Observation(
-            name, "n", "s", "security", "high", "custom_event", "", subject, fingerprint="f"
-        )
-        observation.gone, observation.tally = gone, tally
-        observation.occurrence = occurrence
-        ticket = Ticket(self.ledger, lambda: 0)
-        self.sink.accept(Delivery(observation, ticket))
-        assert ticket.outcome is not None
-        return ticket.outcome.ending.value, ticket.outcome.operation or ticket.outcome.reason
+async def ended(world: World, value: Observation | Removal) -> tuple[str, str]:
+    outcome = await world.end(value)
+    return outcome.ending.value, outcome.operation or outcome.reason
 
 
 def test_it_keeps_the_newest_in_order_and_settles_each() -> None:
-    world = World(capacity=2)
+    async def scene() -> None:
+        executor = MemoryExecutor(capacity=2)
+        world = world_of(executor)
+        for name in "abc":
+            assert await ended(world, observation(name)) == ("stored", "created")
+        assert [kept.identity.name for kept in executor.written] == ["b", "c"]
+        assert world.ledger.ended(Ending.STORED) == 3
 
-    assert [world.give(name) for name in "abc"] == [("stored", "created")] * 3
-
-    assert [kept.name for kept in world.sink.observations] == ["b", "c"]
-    assert world.ledger.ended(Ending.STORED) == 3
-
-
-def test_what_it_took_is_known() -> None:
-    world = World()
-
-    world.give("a")
-
-    assert world.index.get("a") == Known("f", T0, T0)
-    assert world.give("a") == ("stored", "updated")
+    run(scene)
 
 
-def test_what_happened_is_known_by_its_window_and_not_by_its_name() -> None:
-    world = World()
-
-    assert world.give("a", occurrence=Occurrence("uid", "1")) == ("stored", "created")
-
-    assert len(world.index) == 0
+def test_a_thousand_are_kept_unless_another_number_is_chosen() -> None:
+    assert MemoryExecutor().written.maxlen == KEPT == 1000
 
 
-def test_a_departure_resolves_what_is_known_once() -> None:
-    world = World()
-    world.give("a")
+def test_what_was_written_is_known() -> None:
+    async def scene() -> None:
+        world = world_of(MemoryExecutor())
+        value = observation("a")
+        assert await ended(world, value) == ("stored", "created")
+        name = name_of(value)
+        assert world.known(value) == StoredObservation("f", MOMENT, MOMENT, name=name, uid=name)
+        assert await ended(world, value) == ("deduplicated", "unchanged")
+        assert await ended(world, observation("a", fingerprint="g")) == ("stored", "updated")
 
-    assert world.give("a", gone=Departure.DELETED) == ("stored", "resolved")
-    assert not world.index.is_open("a")
-    assert world.give("a", gone=Departure.DELETED) == ("filtered", "nothing to resolve")
-    assert len(world.sink.observations) == 2
-    assert world.give("a") == ("stored", "updated")
-    assert world.index.is_open("a")
+    run(scene)
+
+
+def test_an_occurrence_is_known_by_its_window_and_not_by_its_identity() -> None:
+    async def scene() -> None:
+        world = world_of(MemoryExecutor())
+        value = occurred("a")
+        assert await ended(world, value) == ("stored", "created")
+        assert len(world.state) == 0
+        assert value.occurrence is not None
+        assert value.occurrence.window is not None
+        assert value.occurrence.window.uid == value.occurrence.window.name
+
+    run(scene)
+
+
+def test_a_removal_resolves_what_is_known_once() -> None:
+    async def scene() -> None:
+        executor = MemoryExecutor()
+        world = world_of(executor)
+        await ended(world, observation("a"))
+
+        assert await ended(world, removal("a")) == ("stored", "resolved")
+        assert not world.state.is_open(observation("a").identity)
+        assert await ended(world, removal("a")) == ("filtered", "nothing to resolve")
+        assert len(executor.written) == 2
+        assert isinstance(executor.written[-1], Removal)
+        assert await ended(world, observation("a")) == ("stored", "updated")
+        assert world.state.is_open(observation("a").identity)
+
+    run(scene)
+
+
+def test_an_evicted_subject_is_written_anew() -> None:
+    async def scene() -> None:
+        world = World(executor=MemoryExecutor(), resolved_entries=1)
+        for subject in ("a", "b"):
+            await ended(world, observation(subject))
+            await ended(world, removal(subject))
+        assert world.state.get(observation("a").identity) is None
+        assert await ended(world, observation("a")) == ("stored", "created")
+
+    run(scene)
+
+
+def test_a_removal_deletes_where_the_policy_deletes_and_no_rule_rejected() -> None:
+    async def scene() -> None:
+        world = world_of(MemoryExecutor(), ReconcilePolicy(deletes=True))
+        await ended(world, observation("a"))
+        await ended(world, observation("b"))
+        assert await ended(world, removal("a")) == ("stored", "deleted")
+        assert world.state.get(observation("a").identity) is None
+        unwanted = removal("b", reason=RemovalReason.FILTERED, rule="minSeverity HIGH")
+        assert await ended(world, unwanted) == ("stored", "resolved")
+
+    run(scene)
 
 
 def test_the_evidence_of_kubernetes_events_is_counted_in_bounds() -> None:
-    world = World()
-    for number in range(EVIDENCE_NAMES + 5):
-        world.give("a", tally=Tally(f"event-{number}", 2, T0))
+    async def scene() -> None:
+        world = world_of(
+            MemoryExecutor(), ReconcilePolicy(event_exists=lambda _namespace, _name: False)
+        )
+        for number in range(EVIDENCE_NAMES + 5):
+            await ended(world, counted(f"event-{number}", 2))
 
-    known = world.index.get("a")
-    assert known is not None
-    assert known.count == 2 * (EVIDENCE_NAMES + 5)
-    assert len(known.evidence or {}) == EVIDENCE_NAMES
+        known = world.known(counted())
+        assert known.count == 2 * (EVIDENCE_NAMES + 5)
+        assert len(known.evidence or {}) == EVIDENCE_NAMES
+
+    run(scene)

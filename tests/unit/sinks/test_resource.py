@@ -4,20 +4,20 @@ from typing import Any
 
 import pytest
 
-from sinks.resource import InvalidObservationError, validated
+from sinks.resource import InvalidObservationError, validate
 from tests.kit.acceptance import CREATED, LEGACY, OBSERVATIONS, SIX, Case, manifest
 
 
 def refusal(body: dict[str, Any]) -> InvalidObservationError:
     with pytest.raises(InvalidObservationError) as caught:
-        validated(body)
+        validate(body)
     return caught.value
 
 
 @pytest.mark.parametrize("case", OBSERVATIONS, ids=lambda case: case.name)
 def test_the_model_accepts_what_the_contract_accepts(case: Case) -> None:
     if case.ours == CREATED:
-        validated(case.manifest)
+        validate(case.manifest)
     else:
         refusal(case.manifest)
 
@@ -60,7 +60,7 @@ def test_metadata_that_cannot_be_is_refused(path: str, metadata: dict[str, Any])
     ],
 )
 def test_a_moment_is_rfc_3339(moment: str) -> None:
-    validated(manifest("Observation", LEGACY | {"firstSeen": moment, "resolvedAt": moment}))
+    validate(manifest("Observation", LEGACY | {"firstSeen": moment, "resolvedAt": moment}))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_details_are_not_looked_into() -> None:
     for _ in range(50_000):
         deep = {"a": deep}
 
-    validated(manifest("Observation", LEGACY | {"details": {"a": deep}, "raw": {"a": deep}}))
+    validate(manifest("Observation", LEGACY | {"details": {"a": deep}, "raw": {"a": deep}}))
     while deep:
         deep = deep["a"]
 
@@ -87,4 +87,4 @@ def test_an_observation_that_was_read_validates() -> None:
     read = manifest("Observation", SIX | LEGACY, version="v1")
     read["metadata"] |= {"uid": "1", "resourceVersion": "2", "managedFields": []}
 
-    validated(read | {"status": {"conditions": []}})
+    validate(read | {"status": {"conditions": []}})
