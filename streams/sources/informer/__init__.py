@@ -1,1 +1,1 @@
-"""What a cluster holds, told as it changes: one list and one watch, shared by all who ask for the same."""
+"""Shared informers: one list and one watch of a target, delivered to all its subscribers."""

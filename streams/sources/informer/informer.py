@@ -1,6 +1,6 @@
-"""One informer: a reflector at work over a client, shared by all who watch the same.
+"""One informer: a reflector at work over a client, shared by all subscribers of one target.
 
-The reader is never stalled by a subscriber: telling is a plain call, and who has no room is told again later.
+Reading never waits for a subscriber: delivery is a plain call, and an object without room is sent again later.
 """
 
 from __future__ import annotations
@@ -9,195 +9,207 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
-from operators.flow.capacity import Room
 from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock
-from operators.model.event import Kind
+from operators.model.event import ApiResource
 from streams.cluster.errors import (
     ClusterError,
     CredentialsRefusedError,
     DiscoveryError,
     IdleTimeoutError,
-    TooLargeAnswerError,
+    ResponseTooLargeError,
 )
-from streams.sources.informer.collection import OK, Collection
-from streams.sources.informer.condition import Fault, fault_of
-from streams.sources.informer.departures import Departures
-from streams.sources.informer.feed import Feed
-from streams.sources.informer.lines import Lines
-from streams.sources.informer.notice import Origin, Watched
-from streams.sources.informer.reader import Reader, Watching
-from streams.sources.informer.reread import Rereader
-from streams.sources.informer.steps import ListPage, OpenWatch, Resolve, Step, Wait
-from streams.sources.informer.subscription import Handler, Subscription
+from streams.sources.informer.decode import LineSplitter
+from streams.sources.informer.dispatcher import Dispatcher, RemovalChecks
+from streams.sources.informer.listing import OBJECTS_AT_ONCE, ReadOrigin
+from streams.sources.informer.reflector import (
+    Discover,
+    Fault,
+    ListPage,
+    OpenWatch,
+    Step,
+    Wait,
+    fault_of,
+)
+from streams.sources.informer.rereader import Rereader
+from streams.sources.informer.subscription import Handler, Subscription, SubscriptionOptions
+from streams.sources.informer.target import (
+    OK,
+    ReadClient,
+    ReadStream,
+    TargetClient,
+    WatchTarget,
+)
 
 log = logging.getLogger(__name__)
 
-Discover = Callable[[Watched], Awaitable[Kind | None]]
-"""Asks what a resource is; None where the server does not serve it now. Raises a ``ClusterError``."""
+DiscoverResource = Callable[[WatchTarget], Awaitable[ApiResource | None]]
+"""Finds out what a resource is; None where the server does not serve it now. Raises a ``ClusterError``."""
 
 
 class Informer:
-    """Lists and watches one selection of one resource, and tells its subscribers."""
+    """Lists and watches one target, and delivers its changes to subscribers."""
 
     def __init__(
         self,
-        watched: Watched,
-        reader: Reader,
+        target: WatchTarget,
+        client: ReadClient,
         *,
-        discover: Discover,
+        discover: DiscoverResource,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self.watched = watched
-        self._feed = Feed(watched, random=random, since_ns=clock())
-        self._reflector = self._feed.reflector
-        self._collection = Collection(watched, reader)
-        self._rereader = Rereader(self._feed, self._collection, clock=clock, random=random)
-        self._departures = Departures(self._feed, self._collection, clock=clock, random=random)
+        self.target = target
+        self._dispatcher = Dispatcher(target, random=random, since_ns=clock())
+        self._reflector = self._dispatcher.reflector
+        self._client = TargetClient(target, client)
+        self._rereader = Rereader(self._dispatcher, self._client, clock=clock, random=random)
+        self._checks = RemovalChecks(self._dispatcher, self._client, clock=clock, random=random)
         self._discover = discover
         self._clock = clock
-        self._logged = ""
+        self._logged_reason = ""
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """Who is told."""
-        return self._feed.subscriptions
+        """The subscriptions that are not closed."""
+        return self._dispatcher.subscriptions
 
     def subscribe(
         self,
         handler: Handler,
         *,
-        room: Room,
-        resync_seconds: float,
-        matters: Callable[[str], bool],
+        options: SubscriptionOptions,
         on_close: Callable[[Subscription], None],
     ) -> Subscription:
-        """Tell one more; whoever comes late gets a list of its own."""
+        """Add a subscription; one that comes late gets a list of its own.
+
+        Raises ``TypeError`` for a head that does not fit the other subscribers' (``ObjectReader.extend``).
+        """
+        # Before the subscription exists: every object it gets was decoded with what it reads.
+        self._dispatcher.reader.extend(options.head, options.reads)
         subscription = Subscription(
-            self.watched,
+            self._reflector,
             handler,
-            room=room,
-            resync_seconds=resync_seconds,
-            matters=matters,
-            store=self._feed.store,
-            reflector=self._reflector,
-            told_version=self._feed.version,
+            options=options,
+            dispatched_version=self._dispatcher.version,
             wake=self._rereader.wake,
             on_close=on_close,
         )
-        subscription.kind = self._collection.kind
-        subscription.resync_later(self._clock(), since_ns=self._feed.since_ns)
-        self._feed.subscriptions = (*self._feed.subscriptions, subscription)
+        subscription.schedule_resync(self._clock(), since_ns=self._dispatcher.since_ns)
+        self._dispatcher.subscriptions = (*self._dispatcher.subscriptions, subscription)
         self._rereader.wake()
         return subscription
 
     def unsubscribe(self, subscription: Subscription) -> None:
-        """Tell one less."""
-        self._feed.subscriptions = tuple(
-            one for one in self._feed.subscriptions if one is not subscription
+        """Remove a subscription."""
+        self._dispatcher.subscriptions = tuple(
+            one for one in self._dispatcher.subscriptions if one is not subscription
         )
 
     async def run(self) -> None:
-        """Work until cancelled; whatever else ends it is a defect."""
+        """Work until cancelled; any other end is a defect."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reflect(), name="reflector")
             tasks.create_task(self._rereader.run(), name="rereader")
-            tasks.create_task(self._departures.run(), name="departures")
+            tasks.create_task(self._checks.run(), name="removal checks")
 
     async def _reflect(self) -> None:
         while True:
-            step = self._reflector.next(self._clock())
+            step = self._reflector.next_step(self._clock())
             try:
                 await self._take(step)
             except IdleTimeoutError:
-                self._reflector.idle()
+                self._reflector.on_idle()
             except CredentialsRefusedError as error:
-                self._reflector.failed(Fault.UNAUTHORIZED, str(error), now_ns=self._clock())
+                self._reflector.on_failure(Fault.UNAUTHORIZED, str(error), now_ns=self._clock())
             except DiscoveryError as error:
                 fault = fault_of(error.status, reason="", message="")
-                self._reflector.failed(fault, str(error), now_ns=self._clock())
-            except TooLargeAnswerError as error:
-                self._reflector.too_large(str(error), self._clock())
+                self._reflector.on_failure(fault, str(error), now_ns=self._clock())
+            except ResponseTooLargeError as error:
+                self._reflector.on_page_too_large(str(error), self._clock())
             except ClusterError as error:
-                self._reflector.cut(str(error), self._clock())
-            self._log()
+                self._reflector.on_connection_lost(str(error), self._clock())
+            self._log_condition()
 
     async def _take(self, step: Step) -> None:
         match step:
             case Wait(until_ns):
                 await asyncio.sleep((until_ns - self._clock()) / NANOSECONDS_PER_SECOND)
-            case Resolve():
-                await self._resolve()
+            case Discover():
+                await self._discover_resource()
             case ListPage(query):
                 await self._list(query)
             case OpenWatch(query):
-                async with self._collection.watch(query) as watching:
-                    await self._watch(watching)
+                async with self._client.watch(query) as response:
+                    await self._watch(response)
 
-    async def _resolve(self) -> None:
-        watched = self.watched
-        kind = await self._discover(watched)
-        if kind is None:
-            where = f"{watched.group}/{watched.version}".lstrip("/")
-            message = f"the server has no {watched.resource} in {where}"
-            self._reflector.failed(Fault.KIND_MISSING, message, now_ns=self._clock())
+    async def _discover_resource(self) -> None:
+        target = self.target
+        resource = await self._discover(target)
+        if resource is None:
+            where = f"{target.group}/{target.version}".lstrip("/")
+            message = f"the server has no {target.resource} in {where}"
+            self._reflector.on_failure(Fault.KIND_MISSING, message, now_ns=self._clock())
             return
-        self._collection.kind = kind
-        for subscription in self.subscriptions:
-            subscription.kind = kind
-        self._reflector.resolved()
+        # Before the first request that depends on it: a cluster-scoped resource has another path.
+        self._client.resource = resource
+        self._reflector.on_discovered(resource)
 
     async def _list(self, query: dict[str, str]) -> None:
-        answer = await self._collection.page(query)
-        if answer.status != OK:
-            self._reflector.refused(
-                answer.status,
-                answer.body,
+        response = await self._client.list_page(query)
+        if response.status != OK:
+            self._reflector.on_error_response(
+                response.status,
+                response.body,
                 now_ns=self._clock(),
-                retry_after_seconds=answer.retry_after_seconds,
+                retry_after_seconds=response.retry_after_seconds,
             )
             return
-        self._feed.tell(self._reflector.listed(answer.body, self._clock()), Origin.LIST)
+        for output in self._reflector.on_page(response.body, self._clock()):
+            # No await between the step of the iterator, which updates the store, and the dispatch.
+            self._dispatcher.dispatch(output, ReadOrigin.LIST)
+            await asyncio.sleep(0)
         if self._reflector.synced:
             for subscription in self.subscriptions:
                 if not subscription.is_late:
                     subscription.synced.set()
 
-    async def _watch(self, watching: Watching) -> None:
+    async def _watch(self, response: ReadStream) -> None:
         reflector, clock = self._reflector, self._clock
-        if watching.status != OK:
-            answer = await watching.answer()
-            reflector.refused(
-                answer.status,
-                answer.body,
+        if response.status != OK:
+            whole = await response.read_response()
+            reflector.on_error_response(
+                whole.status,
+                whole.body,
                 now_ns=clock(),
-                retry_after_seconds=answer.retry_after_seconds,
+                retry_after_seconds=whole.retry_after_seconds,
             )
             return
-        reflector.opened(clock())
-        self._log()
+        reflector.on_watch_opened(clock())
+        self._log_condition()
         self._rereader.wake()
-        lines = Lines()
-        async for chunk in watching.chunks():
-            for line in lines.feed(chunk):
-                self._feed.tell(reflector.line(line, clock()), Origin.LINE)
+        splitter = LineSplitter()
+        async for chunk in response.chunks():
+            for number, line in enumerate(splitter.split(chunk), start=1):
+                # No await between the reflector's update of the store and the dispatch.
+                self._dispatcher.dispatch(reflector.on_line(line, clock()), ReadOrigin.LINE)
                 if not reflector.is_watching:
                     return
-            reflector.statistics.overlong_lines += lines.take_overlong()
-        reflector.ended(clock())
+                if number % OBJECTS_AT_ONCE == 0:
+                    await asyncio.sleep(0)
+        reflector.on_watch_ended(clock())
 
-    def _log(self) -> None:
-        """Say what stands in the way of reading, once for each reason, and when nothing does any more."""
+    def _log_condition(self) -> None:
+        """Log why reading fails, once for each reason, and when it works again."""
         condition = self._reflector.condition
         reason = condition.reason if condition is not None else ""
-        if reason == self._logged:
+        if reason == self._logged_reason:
             return
-        self._logged = reason
-        resource = f"{self.watched.resource}.{self.watched.group}".rstrip(".")
-        about = {"resource": resource, "namespace": self.watched.namespace}
+        self._logged_reason = reason
+        resource = f"{self.target.resource}.{self.target.group}".rstrip(".")
+        about = {"resource": resource, "namespace": self.target.namespace}
         if condition is None:
-            log.info("is read again", extra=about)
+            log.info("watch recovered", extra=about)
         else:
             log.warning(
-                "cannot be read", extra={**about, "reason": reason, "detail": condition.message}
+                "watch failed", extra={**about, "reason": reason, "detail": condition.message}
             )

@@ -1,77 +1,75 @@
-"""The informer manager: hands out shared informers, one for each selection of a resource."""
+"""The informer manager: provides shared informers, one for each watch target."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from operators.flow.capacity import Room
 from operators.flow.clock import Clock
-from streams.sources.informer.defects import defect_of, log_defect
-from streams.sources.informer.informer import Discover, Informer
-from streams.sources.informer.notice import Watched
-from streams.sources.informer.reader import Reader
-from streams.sources.informer.subscription import Handler, Subscription
+from operators.rules.paths import Head, Path
+from streams.sources.informer.informer import DiscoverResource, Informer
+from streams.sources.informer.subscription import (
+    Handler,
+    Subscription,
+    SubscriptionOptions,
+    always,
+)
+from streams.sources.informer.target import ReadClient, WatchTarget
 
-
-def always(_: str) -> bool:
-    """Every departure matters."""
-    return True
+log = logging.getLogger(__name__)
 
 
 class InformerManager:
-    """One watch for all who watch the same; the first subscriber starts it, the last one stops it."""
+    """One list and one watch for each target; the first subscription starts them, the last one to close stops them."""
 
     def __init__(
         self,
-        reader: Reader,
+        client: ReadClient,
         *,
-        discover: Discover,
+        discover: DiscoverResource,
         clock: Clock,
         random: Callable[[], float],
     ) -> None:
-        self._reader = reader
+        self._client = client
         self._discover = discover
         self._clock = clock
         self._random = random
-        self._running: dict[Watched, tuple[Informer, asyncio.Task[None]]] = {}
+        self._running: dict[WatchTarget, tuple[Informer, asyncio.Task[None]]] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
     @property
     def informers(self) -> tuple[Informer, ...]:
-        """The informers at work."""
+        """The running informers."""
         return tuple(informer for informer, _ in self._running.values())
 
     @property
     def failures(self) -> list[BaseException]:
-        """Why informers died that should not have: defects, for the liveness probe."""
-        return [error for _, task in self._running.values() if (error := defect_of(task))]
+        """Why informers ended that were not stopped: defects, for the liveness probe."""
+        return [error for _, task in self._running.values() if (error := task_failure(task))]
 
     def subscribe(
         self,
-        watched: Watched,
+        target: WatchTarget,
         handler: Handler,
         *,
         room: Room,
         resync_seconds: float = 0.0,
-        matters: Callable[[str], bool] = always,
+        is_tracked: Callable[[str], bool] = always,
+        head: type[Head] = Head,
+        reads: frozenset[Path] = frozenset(),
     ) -> Subscription:
-        """Tell a handler of every change, beginning with every object there is.
+        """Deliver every change of a target to a handler, beginning with every object there is.
 
-        ``resync_seconds`` > 0 tells of every object again that often. ``room`` is asked before anything is
-        read again; ``matters`` is asked whether a departure that found no room is worth telling again. It must say
-        so of an object that is remembered downstream, or has an event on the way.
+        The parameters are those of ``SubscriptionOptions``. ``head`` is one per resource: raises ``TypeError`` for one
+        that does not fit that of the target's other subscribers.
         """
-        if watched not in self._running:
-            self._running[watched] = self._start(watched)
-        informer, _ = self._running[watched]
-        return informer.subscribe(
-            handler,
-            room=room,
-            resync_seconds=resync_seconds,
-            matters=matters,
-            on_close=self._closed,
-        )
+        options = SubscriptionOptions(room, resync_seconds, is_tracked, head, reads)
+        if target not in self._running:
+            self._running[target] = self._start(target)
+        informer, _ = self._running[target]
+        return informer.subscribe(handler, options=options, on_close=self._on_close)
 
     async def close(self) -> None:
         """Close all subscriptions, and wait until their informers have stopped."""
@@ -80,23 +78,36 @@ class InformerManager:
                 subscription.close()
         await asyncio.gather(*self._stopping, return_exceptions=True)
 
-    def _start(self, watched: Watched) -> tuple[Informer, asyncio.Task[None]]:
+    def _start(self, target: WatchTarget) -> tuple[Informer, asyncio.Task[None]]:
         informer = Informer(
-            watched,
-            self._reader,
+            target,
+            self._client,
             discover=self._discover,
             clock=self._clock,
             random=self._random,
         )
-        task = asyncio.create_task(informer.run(), name=f"informer {watched.resource}")
-        task.add_done_callback(log_defect)
+        task = asyncio.create_task(informer.run(), name=f"informer {target.resource}")
+        task.add_done_callback(log_task_failure)
         return informer, task
 
-    def _closed(self, subscription: Subscription) -> None:
-        informer, task = self._running[subscription.watched]
+    def _on_close(self, subscription: Subscription) -> None:
+        informer, task = self._running[subscription.target]
         informer.unsubscribe(subscription)
         if not informer.subscriptions:
-            del self._running[subscription.watched]
+            # Removed before the task has ended: a subscription that comes now starts an informer of its own.
+            del self._running[subscription.target]
             task.cancel()
             self._stopping.add(task)
             task.add_done_callback(self._stopping.discard)
+
+
+def task_failure(task: asyncio.Task[None]) -> BaseException | None:
+    """Why a task ended that works until it is cancelled; None while it works, and once it is cancelled."""
+    return task.exception() if task.done() and not task.cancelled() else None
+
+
+def log_task_failure(task: asyncio.Task[None]) -> None:
+    """Log why such a task ended; a callback of its end, since nothing may await it."""
+    error = task_failure(task)
+    if error is not None:
+        log.error("task failed", exc_info=error, extra={"task": task.get_name()})

@@ -1,4 +1,4 @@
-"""One informer over a server that misbehaves: whoever believes it ends up knowing what the server holds."""
+"""One informer over a server that misbehaves: what it delivers ends up as what the server holds."""
 
 from __future__ import annotations
 
@@ -8,17 +8,20 @@ import logging
 import msgspec
 import pytest
 
-from operators.model.event import Change, Kind
+from operators.flow.capacity import Room
+from operators.model.event import ApiResource, Change
 from streams.cluster.errors import (
     CredentialsRefusedError,
     DiscoveryError,
     IdleTimeoutError,
-    TooLargeAnswerError,
+    ResponseTooLargeError,
     UnreachableError,
 )
-from streams.sources.informer.notice import Notice, Watched
-from tests.kit.model_api import line, status
-from tests.kit.model_client import CONFIG_MAP, Asked, Reply, nothing, refusal
+from streams.sources.informer.store import ObjectChange
+from streams.sources.informer.target import WatchTarget
+from tests.kit.changes import CONFIG_MAP, DELETED, is_initial, kind_of, name_of
+from tests.kit.model_api import ModelApi, line, status
+from tests.kit.model_client import BOOKMARK_SECONDS, CONFIG_MAPS, Asked, Reply, nothing, refusal
 from tests.unit.streams.sources.informer.world import Subscriber, World, play
 
 
@@ -26,12 +29,11 @@ def test_everything_there_is_then_everything_that_changes() -> None:
     async def scene(world: World) -> None:
         world.fill(25)
         one = world.subscribe()
-        assert one.subscription.kind is None
         await one.subscription.synced.wait()
         assert one.known == world.server
-        assert all(notice.initial for notice in one.told)
-        assert one.subscription.kind == CONFIG_MAP
-        assert (one.subscription.known, len(set(one.subscription.keys()))) == (25, 25)
+        assert all(is_initial(change) for change in one.told)
+        assert {change.payload.resource for change in one.told} == {CONFIG_MAP}
+        assert (one.subscription.known_objects, len(set(one.subscription.keys()))) == (25, 25)
 
         world.api.put("c001")
         world.api.delete("c002")
@@ -39,7 +41,7 @@ def test_everything_there_is_then_everything_that_changes() -> None:
         await world.in_step()
         assert one.changes[25:] == [
             (Change.MODIFIED, "c001"),
-            (Change.DELETED, "c002"),
+            (DELETED, "c002"),
             (Change.ADDED, "new"),
         ]
         assert not one.subscription.knows("default/c002")
@@ -49,7 +51,7 @@ def test_everything_there_is_then_everything_that_changes() -> None:
     assert [one.verb for one in world.client.asked] == ["list", "list", "list", "watch"]
 
 
-def test_two_who_watch_the_same_share_one_list_and_one_watch() -> None:
+def test_two_subscribers_of_one_target_share_one_list_and_one_watch() -> None:
     async def scene(world: World) -> None:
         world.fill(5)
         one, other = world.subscribe(), world.subscribe()
@@ -65,7 +67,7 @@ def test_two_who_watch_the_same_share_one_list_and_one_watch() -> None:
     assert (world.client.count("list"), world.client.count("watch")) == (1, 1)
 
 
-def test_the_last_subscriber_stops_the_watch_and_nobody_is_told_after_closing() -> None:
+def test_the_last_subscription_stops_the_watch_and_nothing_is_delivered_after_closing() -> None:
     async def scene(world: World) -> None:
         one, other = world.subscribe(), world.subscribe()
         await world.until(lambda: world.client.open_watches == 1)
@@ -74,9 +76,9 @@ def test_the_last_subscriber_stops_the_watch_and_nobody_is_told_after_closing() 
         world.subscribers.remove(one)
         world.api.put("a")
         await world.in_step()
-        assert (one.told, one.subscription.dirty_count) == ([], 0)
+        assert (one.told, one.subscription.dirty_objects) == ([], 0)
         one.subscription.mark_dirty("default/a")
-        assert (one.told, one.subscription.dirty_count) == ([], 0)
+        assert (one.told, one.subscription.dirty_objects) == ([], 0)
         assert world.client.open_watches == 1
 
         other.subscription.close()
@@ -91,47 +93,47 @@ def test_the_last_subscriber_stops_the_watch_and_nobody_is_told_after_closing() 
     play(scene)
 
 
-def test_a_handler_that_raises_harms_nobody_else(caplog: pytest.LogCaptureFixture) -> None:
-    def broken(notice: Notice) -> None:
-        raise ValueError(notice.name)
+def test_a_handler_that_raises_does_not_affect_others(caplog: pytest.LogCaptureFixture) -> None:
+    def broken(change: ObjectChange) -> None:
+        raise ValueError(name_of(change))
 
     async def scene(world: World) -> None:
         world.fill(3)
         first = world.subscribe()
-        bad = world.manager.subscribe(first.subscription.watched, broken, room=first.room)
+        bad = world.manager.subscribe(first.subscription.target, broken, room=first.room)
         second = world.subscribe()
         await world.in_step()
         world.api.put("new")
         await world.in_step()
         assert bad.handler_errors == 4
-        assert bad.book.balance == 0
+        assert bad.read_counts.balance == 0
         assert first.known == second.known == world.server
 
     with caplog.at_level(logging.CRITICAL + 1):
         play(scene)
 
 
-def test_a_subscriber_may_close_itself_and_others_while_it_is_told() -> None:
+def test_a_handler_may_close_its_own_subscription_and_others() -> None:
     async def scene(world: World) -> None:
         victim: list[Subscriber] = []
 
-        def close_both(_: Notice) -> None:
+        def close_both(_: ObjectChange) -> None:
             closer.close()
             victim[0].subscription.close()
 
         first = world.subscribe()
-        closer = world.manager.subscribe(first.subscription.watched, close_both, room=first.room)
+        closer = world.manager.subscribe(first.subscription.target, close_both, room=first.room)
         victim.append(world.subscribe())
         world.fill(3)
         await world.subscribers[0].subscription.synced.wait()
-        assert closer.book.received == 1
+        assert closer.read_counts.received == 1
         assert victim[0].told == []
         assert world.subscribers[0].known == world.server
 
     play(scene)
 
 
-def test_whatever_cuts_the_watch_nothing_is_lost_and_nothing_told_twice() -> None:
+def test_whatever_cuts_the_watch_nothing_is_lost_and_nothing_delivered_twice() -> None:
     async def scene(world: World) -> None:
         world.fill(5)
         one = world.subscribe()
@@ -146,14 +148,16 @@ def test_whatever_cuts_the_watch_nothing_is_lost_and_nothing_told_twice() -> Non
             await world.rest(0.05)
             watch.is_cut = True
             await world.in_step()
-        told = [(notice.uid, notice.version, notice.change) for notice in one.told]
+        told = [
+            (change.payload.uid, change.payload.version, kind_of(change)) for change in one.told
+        ]
         assert len(told) == len(set(told))
 
     world = play(scene)
     assert world.client.count("list") == 1
 
 
-def test_a_forgotten_history_is_listed_again_and_only_differences_are_told() -> None:
+def test_a_compacted_history_is_listed_again_and_only_differences_are_delivered() -> None:
     async def scene(world: World) -> None:
         world.fill(25)
         one = world.subscribe()
@@ -169,13 +173,13 @@ def test_a_forgotten_history_is_listed_again_and_only_differences_are_told() -> 
         await world.in_step()
         assert sorted(one.changes[25:]) == [
             (Change.ADDED, "c003"),
-            (Change.DELETED, "c002"),
-            (Change.DELETED, "c003"),
+            (DELETED, "c002"),
+            (DELETED, "c003"),
             (Change.MODIFIED, "c001"),
         ]
-        assert one.subscription.book.synthetic_deletes == 2
-        assert one.subscription.book.duplicates == 22
-        assert one.subscription.statistics.relists["Expired"] >= 1
+        assert one.subscription.read_counts.synthetic_deletes == 2
+        assert one.subscription.read_counts.duplicates == 22
+        assert one.subscription.counters["relists"]["Expired"] >= 1
 
     play(scene)
 
@@ -190,16 +194,18 @@ def test_lines_that_are_torn_blank_or_too_long_do_not_end_the_stream() -> None:
         world.api.version = 600
         world.api.put("a")
         await world.until(lambda: len(one.told) == 3)
-        assert [(notice.name, len(notice.raw)) for notice in one.told[:2]] == [("", 5), ("", 1024)]
-        book = one.subscription.book
+        assert [(name_of(change), len(change.raw)) for change in one.told[:2]] == [
+            ("", 5),
+            ("", 1024),
+        ]
+        book = one.subscription.read_counts
         assert (book.lines, book.bookmarks, book.received) == (4, 1, 3)
-        assert one.subscription.statistics.overlong_lines == 1
         assert world.client.open_watches == 1
 
     play(scene)
 
 
-def test_an_error_in_the_stream_is_in_the_book_and_the_condition_and_closes_the_watch() -> None:
+def test_an_error_in_the_stream_is_counted_is_the_condition_and_closes_the_watch() -> None:
     async def scene(world: World) -> None:
         one = world.subscribe()
         await world.until(lambda: world.client.open_watches == 1)
@@ -209,11 +215,11 @@ def test_an_error_in_the_stream_is_in_the_book_and_the_condition_and_closes_the_
         condition = one.subscription.condition
         assert condition is not None
         assert (condition.reason, condition.message) == ("ServerError", "etcd is away")
-        assert one.subscription.book.server_errors == 1
+        assert one.subscription.read_counts.server_errors == 1
         world.api.put("a")
         await world.in_step()
         assert one.subscription.condition is None
-        assert one.subscription.book.lines == 2
+        assert one.subscription.read_counts.lines == 2
 
     play(scene)
 
@@ -223,7 +229,7 @@ def test_an_error_in_the_stream_is_in_the_book_and_the_condition_and_closes_the_
     [
         (UnreachableError("refused"), "Unreachable"),
         (CredentialsRefusedError("expired"), "Unauthorized"),
-        (TooLargeAnswerError("too much"), "Unreadable"),
+        (ResponseTooLargeError("too much"), "Unreadable"),
         (None, "Forbidden"),
     ],
 )
@@ -269,7 +275,95 @@ def test_an_idle_watch_is_opened_again_at_once() -> None:
         world.client.watches[-1].is_cut = True
         world.api.put("a")
         await world.in_step()
-        assert one.subscription.statistics.connects["idle"] == 1
+        assert one.subscription.counters["connects"]["idle"] == 1
+
+    play(scene)
+
+
+def test_a_watch_without_a_byte_is_opened_again_after_70_seconds_and_one_with_bookmarks_is_not() -> (
+    None
+):
+    async def scene(world: World) -> None:
+        one = world.subscribe()
+        await world.until(lambda: world.client.open_watches == 1)
+        await world.rest(250)
+        assert world.client.count("watch") == 1
+        assert one.subscription.read_counts.bookmarks == 4
+
+        world.client.watches[-1].is_silent = True
+        silent_since = world.loop.time() - 250 % BOOKMARK_SECONDS
+        await world.until(lambda: world.client.count("watch") == 2)
+        assert 70 <= world.loop.time() - silent_since < 71
+        assert one.subscription.counters["connects"] == {"listed": 1, "idle": 1}
+
+    play(scene)
+
+
+# --- the loop is given back
+
+
+class Batches:
+    """A handler that counts how many changes it gets before the loop is given back."""
+
+    def __init__(self, world: World) -> None:
+        self.loop = world.loop
+        self.sizes: list[int] = []
+        self.count = 0
+
+    def __call__(self, _: ObjectChange) -> None:
+        if not self.count:
+            self.loop.call_soon(self._close)
+        self.count += 1
+
+    def _close(self) -> None:
+        self.sizes.append(self.count)
+        self.count = 0
+
+
+MANY = 10_000
+
+
+def test_a_page_of_10000_objects_gives_the_loop_back_every_100() -> None:
+    async def scene(world: World) -> None:
+        world.api = ModelApi(page_objects=MANY)  # a server that ignores the limit
+        world.client.api = world.api
+        world.client.ignores_limit = True
+        world.fill(MANY)
+        first = Batches(world)
+        room = Room(MANY, capacity_bytes=1 << 30)
+        subscription = world.manager.subscribe(CONFIG_MAPS, first, room=room)
+        await subscription.synced.wait()
+        late = Batches(world)
+        subscription = world.manager.subscribe(CONFIG_MAPS, late, room=room)
+        await subscription.synced.wait()
+        assert world.client.count("list") == 2
+        for batches in (first, late):
+            assert sum(batches.sizes) == MANY
+            assert max(batches.sizes) <= 100
+
+        world.client.watches[-1].is_silent = True
+        world.api.objects.clear()
+        world.api.elsewhere()
+        world.api.forget()
+        world.client.watches[-1].is_cut = True
+        await world.until(lambda: sum(first.sizes) == 2 * MANY)
+        assert max(first.sizes) <= 100
+
+    play(scene)
+
+
+def test_10000_lines_at_once_give_the_loop_back_every_100() -> None:
+    async def scene(world: World) -> None:
+        batches = Batches(world)
+        room = Room(MANY, capacity_bytes=1 << 30)
+        world.manager.subscribe(CONFIG_MAPS, batches, room=room)
+        await world.until(lambda: world.client.open_watches == 1)
+        stream = world.api.stream(world.api.version)
+        world.fill(MANY)
+        world.client.watches[-1].is_silent = True
+        world.client.watches[-1].said.append(b"".join(one + b"\n" for one in stream.lines()))
+        await world.until(lambda: sum(batches.sizes) == MANY)
+        assert max(batches.sizes) <= 100
 
     play(scene)
 
@@ -278,8 +372,8 @@ def test_a_missing_kind_is_met_within_10_seconds() -> None:
     async def scene(world: World) -> None:
         installed = asyncio.Event()
 
-        async def discover(watched: Watched) -> Kind | None:
-            return await world.client.discover(watched) if installed.is_set() else None
+        async def discover(target: WatchTarget) -> ApiResource | None:
+            return await world.client.discover(target) if installed.is_set() else None
 
         world.manager = world.managed(discover)
         world.fill(3)
@@ -297,9 +391,9 @@ def test_a_missing_kind_is_met_within_10_seconds() -> None:
     play(scene)
 
 
-def test_who_may_not_ask_what_is_served_reads_so_in_the_condition() -> None:
+def test_forbidden_discovery_is_the_condition() -> None:
     async def scene(world: World) -> None:
-        async def discover(_: Watched) -> Kind | None:
+        async def discover(_: WatchTarget) -> ApiResource | None:
             raise DiscoveryError("/api/v1: 403", status=403)
 
         world.manager = world.managed(discover)
@@ -314,7 +408,7 @@ def test_who_may_not_ask_what_is_served_reads_so_in_the_condition() -> None:
 def test_secrets_are_only_ever_read_as_metadata() -> None:
     async def scene(world: World) -> None:
         world.fill(20)
-        secrets = Watched("", "v1", "secrets", label_selector="in=yes")
+        secrets = WatchTarget("", "v1", "secrets", label_selector="in=yes")
         one = world.subscribe(secrets)
         world.api.put("s", **{"in": "yes"})
         await world.until(lambda: world.client.open_watches == 1)
@@ -332,13 +426,13 @@ def test_secrets_are_only_ever_read_as_metadata() -> None:
     }
 
 
-def test_what_has_no_namespace_is_asked_for_without_one() -> None:
+def test_cluster_scoped_objects_are_requested_without_a_namespace() -> None:
     async def scene(world: World) -> None:
-        async def discover(_: Watched) -> Kind | None:
-            return Kind("g", "v1", "widgets", "Widget", namespaced=False)
+        async def discover(_: WatchTarget) -> ApiResource | None:
+            return ApiResource("g", "v1", "widgets", "Widget", namespaced=False)
 
         world.manager = world.managed(discover)
-        one = world.subscribe(Watched("g", "v1", "widgets", namespace="n"))
+        one = world.subscribe(WatchTarget("g", "v1", "widgets", namespace="n"))
         await one.subscription.synced.wait()
         await world.until(lambda: world.client.open_watches == 1)
 
@@ -350,11 +444,11 @@ def test_a_defect_is_logged_and_kept_for_the_liveness_probe(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scene(world: World) -> None:
-        async def discover(_: Watched) -> Kind | None:
+        async def discover(_: WatchTarget) -> ApiResource | None:
             raise ZeroDivisionError
 
         broken = world.managed(discover)
-        broken.subscribe(Watched("", "v1", "pods"), print, room=world.subscribe().room)
+        broken.subscribe(WatchTarget("", "v1", "pods"), print, room=world.subscribe().room)
         await world.until(lambda: bool(broken.failures))
         (failure,) = broken.failures
         assert isinstance(failure, BaseExceptionGroup)
@@ -367,7 +461,7 @@ def test_a_defect_is_logged_and_kept_for_the_liveness_probe(
     assert isinstance(record.exc_info[1], BaseExceptionGroup)
 
 
-def test_a_body_is_told_without_its_managed_fields() -> None:
+def test_a_body_is_delivered_without_its_managed_fields() -> None:
     async def scene(world: World) -> None:
         one = world.subscribe()
         await world.until(lambda: world.client.open_watches == 1)
@@ -390,7 +484,7 @@ def test_a_body_is_told_without_its_managed_fields() -> None:
     play(scene)
 
 
-def test_what_stands_in_the_way_is_logged_once_and_so_is_its_end(
+def test_a_failure_of_the_watch_is_logged_once_and_so_is_its_recovery(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def scene(world: World) -> None:
@@ -407,5 +501,5 @@ def test_what_stands_in_the_way_is_logged_once_and_so_is_its_end(
     with caplog.at_level(logging.INFO, "streams.sources.informer"):
         play(scene)
     told = [(one.levelname, one.message, vars(one).get("reason")) for one in caplog.records]
-    assert told == [("WARNING", "cannot be read", "Forbidden"), ("INFO", "is read again", None)]
+    assert told == [("WARNING", "watch failed", "Forbidden"), ("INFO", "watch recovered", None)]
     assert {vars(one)["resource"] for one in caplog.records} == {"configmaps"}
