@@ -1,3 +1,3 @@
-"""The one package that speaks to a Kubernetes API server: access, limits, requests, watches."""
+"""The one package that sends requests to a Kubernetes API server: credentials, rate limit, requests, watches."""
 
 from __future__ import annotations

@@ -1,38 +1,37 @@
-"""What can go wrong on the way to an API server, as far as a caller acts on the difference.
+"""What a request to an API server fails with, as far as a caller acts on the difference.
 
-An answer of the server, whatever its status, is no error: it comes back as an ``Answer``. No
-message here ever holds a credential.
+A response, whatever its status, is no error: it is returned as a ``Response``. No message here ever holds a credential.
 """
 
 from __future__ import annotations
 
 
 class ClusterError(Exception):
-    """The cluster could not be asked, or gave no usable answer."""
+    """The request could not be made, or got no usable response."""
 
 
 class ConfigurationError(ClusterError):
-    """No usable way to the cluster is configured; the message says where it was looked for."""
+    """No usable access to a cluster is configured; the message names where it was looked for."""
 
 
 class CredentialsRefusedError(ClusterError):
-    """The server answered 401, and 401 again after the credentials were renewed."""
+    """The response was 401, and 401 again after the credentials were renewed."""
 
 
 class UnreachableError(ClusterError):
-    """No answer, or only a part of one: refused, reset, not resolved, no TLS, no time left."""
+    """No response, or only a part of one: refused, reset, not resolved, no TLS, timed out."""
 
 
 class IdleTimeoutError(ClusterError):
-    """A watch brought not one byte for longer than its limit."""
+    """A watch received no byte for longer than its limit."""
 
 
-class TooLargeAnswerError(ClusterError):
-    """An answer is larger than what the caller allows."""
+class ResponseTooLargeError(ClusterError):
+    """A response is larger than what the caller allows."""
 
 
 class DiscoveryError(ClusterError):
-    """The server did not say what it serves; ``status`` is the HTTP status of its answer."""
+    """The response does not list what is served; ``status`` is its HTTP status."""
 
     def __init__(self, text: str, *, status: int) -> None:
         super().__init__(text)

@@ -10,7 +10,7 @@ from tests.unit.streams.cluster.servers import Certificates, session, status
 
 if TYPE_CHECKING:
     from streams.cluster.access import Access
-    from streams.cluster.answer import Answer
+    from streams.cluster.response import Response
 
 
 class Door:
@@ -34,7 +34,7 @@ def trusting(certificates: Certificates, **user: object) -> dict[str, Any]:
     return {"cluster": {"certificate-authority": certificates.path("ca.crt")}, "user": user}
 
 
-async def get(access: Access, times: int = 1) -> Answer:
+async def get(access: Access, times: int = 1) -> Response:
     async with session(access) as client:
         for _ in range(times - 1):
             await client.request("GET", "/", verb="get")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from aiohttp import web
 
-from streams.cluster.limits import Bucket
+from streams.cluster.rate_limit import RateLimiter
 from streams.cluster.session import Session
 from streams.runtime.listening import Listener
 
@@ -40,13 +40,13 @@ async def serving(
 
 
 def session(
-    access: Access, *, reads: Bucket | None = None, writes: Bucket | None = None
+    access: Access, *, reads: RateLimiter | None = None, writes: RateLimiter | None = None
 ) -> Session:
     """Make a session whose buckets, unless given, never let anybody wait."""
     return Session(
         access,
-        reads=reads or Bucket(1e6, burst=1000, clock=time.monotonic_ns),
-        writes=writes or Bucket(1e6, burst=1000, clock=time.monotonic_ns),
+        reads=reads or RateLimiter(1e6, burst=1000, clock=time.monotonic_ns),
+        writes=writes or RateLimiter(1e6, burst=1000, clock=time.monotonic_ns),
         user_agent="zen-streams/test",
     )
 

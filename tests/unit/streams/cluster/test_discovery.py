@@ -9,10 +9,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
-from operators.model.event import Kind
+from operators.model.event import ApiResource
 from streams.cluster.access import Access
-from streams.cluster.discovery import resolve
 from streams.cluster.errors import DiscoveryError, UnreachableError
+from streams.cluster.resources import discover_resource
 from tests.unit.streams.cluster.servers import kubeconfig, serving, session, status
 
 if TYPE_CHECKING:
@@ -52,18 +52,18 @@ async def _server(request: web.BaseRequest) -> web.StreamResponse:
     return web.Response(status=404, text="404 page not found\n")
 
 
-def _resolve(path: Path, group: str, version: str, resource: str) -> Kind | None:
-    async def main() -> Kind | None:
+def _resolve(path: Path, group: str, version: str, resource: str) -> ApiResource | None:
+    async def main() -> ApiResource | None:
         async with serving(_server) as server:
             access = Access.from_kubeconfig(kubeconfig(path / "config", server))
             async with session(access) as client:
-                return await resolve(client, group, version, resource)
+                return await discover_resource(client, group, version, resource)
 
     return asyncio.run(main())
 
 
 def test_a_resource_is_found_by_its_plural_name(tmp_path: Path) -> None:
-    assert _resolve(tmp_path, "apps", "v1", "deployments") == Kind(
+    assert _resolve(tmp_path, "apps", "v1", "deployments") == ApiResource(
         "apps", "v1", "deployments", "Deployment", namespaced=True
     )
 
@@ -74,7 +74,7 @@ def test_a_resource_is_found_by_its_plural_name(tmp_path: Path) -> None:
         ("apps", "v1", "deployment"),
         ("apps", "v1", "Deployment"),
         ("apps", "v2", "deployments"),
-        ("nobody.io", "v1", "things"),
+        ("another.io", "v1", "things"),
         ("", "v1", "pods"),
     ],
 )
@@ -91,16 +91,16 @@ def test_a_refusal_is_no_absence(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("group", ["strange", "latin", "deep"])
-def test_what_is_no_list_of_resources_is_said_to_be_none(tmp_path: Path, group: str) -> None:
+def test_what_is_no_list_of_resources_is_an_error(tmp_path: Path, group: str) -> None:
     with pytest.raises(DiscoveryError, match="not a list of resources"):
         _resolve(tmp_path, group, "v1", "things")
 
 
-def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
+def test_a_closed_port_is_unreachable(tmp_path: Path) -> None:
     async def main() -> None:
         access = Access.from_kubeconfig(kubeconfig(tmp_path / "config", "http://127.0.0.1:1"))
         async with session(access) as client:
             with pytest.raises(UnreachableError):
-                await resolve(client, "apps", "v1", "deployments")
+                await discover_resource(client, "apps", "v1", "deployments")
 
     asyncio.run(main())

@@ -60,9 +60,9 @@ def test_paths_are_meant_from_the_file_they_stand_in(tmp_path: Path) -> None:
         ("", "empty"),
         ("{", "not a kubeconfig"),
         ("[]", "not a kubeconfig"),
-        ("token: s3cret", "no current-context is set; it holds no context"),
+        ("token: s3cret", "no current-context is set; no context is defined"),
         ("current-context: x", "there is no context 'x'"),
-        ("contexts: [{name: a}, {name: b}]", "contexts there: a, b"),
+        ("contexts: [{name: a}, {name: b}]", "; contexts: a, b"),
         ("{current-context: 7}", "Expected `str | null`, got `int` - at `$.current-context`"),
         (
             "{current-context: x, contexts: [{name: x, context: {cluster: c}}]}",

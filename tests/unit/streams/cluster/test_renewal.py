@@ -5,21 +5,22 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
+from operators.flow.clock import NANOSECONDS_PER_SECOND
 from streams.cluster.access import Access
+from streams.cluster.credentials import Credentials
 from streams.cluster.errors import (
+    ConfigurationError,
     CredentialsRefusedError,
     UnreachableError,
 )
 from streams.cluster.kubeconfig import Kubeconfig
 from tests.unit.streams.cluster.doors import Door, get, trusting
 from tests.unit.streams.cluster.servers import Certificates, kubeconfig, serving, session
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def test_a_refused_token_is_renewed_once_and_the_request_made_again(
@@ -165,3 +166,75 @@ def test_private_keys_do_not_stay_on_the_disk(
 
     asyncio.run(main())
     assert list(temporary.iterdir()) == []
+
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Plugin:
+    """A source of credentials that expire, with a clock of its own; counts how often it was asked for them."""
+
+    server, namespace = "https://127.0.0.1", "default"
+
+    def __init__(self, *, lifetime_seconds: float | None = None, file: Path | None = None) -> None:
+        self.files = (file,) if file else ()
+        self.lifetime_seconds = lifetime_seconds
+        self.loads = 0
+        self.error: Exception | None = None
+        self.seconds = 0.0
+        self.access = Access(
+            self,
+            clock=lambda: round(self.seconds * NANOSECONDS_PER_SECOND),
+            wall_clock=lambda: BEGAN + timedelta(seconds=self.seconds),
+        )
+
+    def load(self) -> Credentials:
+        self.loads += 1
+        if self.error is not None:
+            raise self.error
+        if self.lifetime_seconds is None:
+            return Credentials()
+        lifetime = timedelta(seconds=self.lifetime_seconds)
+        return Credentials(expires_at=BEGAN + timedelta(seconds=self.seconds) + lifetime)
+
+    async def loads_at(self, *seconds: float) -> list[int]:
+        """How often credentials were loaded in all, after a request at each of these moments."""
+        loads = list[int]()
+        for self.seconds in seconds:
+            await self.access.credentials()
+            loads.append(self.loads)
+        return loads
+
+
+@pytest.mark.parametrize(
+    ("lifetime_seconds", "renewed_after"), [(3600, 3540), (300, 240), (100, 80), (0, 10), (-60, 10)]
+)
+def test_credentials_are_renewed_a_minute_or_a_fifth_of_their_life_early(
+    lifetime_seconds: float, renewed_after: float
+) -> None:
+    before, after = (Plugin(lifetime_seconds=lifetime_seconds) for _ in range(2))
+
+    assert asyncio.run(before.loads_at(0, renewed_after - 0.01)) == [1, 1]
+    assert asyncio.run(after.loads_at(0, renewed_after, renewed_after + 1)) == [1, 2, 2]
+
+
+def test_a_failed_renewal_is_repeated_after_ten_seconds() -> None:
+    async def main() -> None:
+        plugin = Plugin(lifetime_seconds=3600)
+        assert await plugin.loads_at(0) == [1]
+        plugin.error = ConfigurationError("gone")
+        assert await plugin.loads_at(3540, 3549.99, 3550, 3559.99) == [2, 2, 3, 3]
+
+    asyncio.run(main())
+
+
+def test_files_are_checked_once_a_second(tmp_path: Path) -> None:
+    async def main() -> None:
+        file = tmp_path / "token"
+        file.write_text("old")
+        plugin = Plugin(file=file)
+        assert await plugin.loads_at(0, 10, 10.5) == [1, 1, 1]
+        file.write_text("another")
+        assert await plugin.loads_at(10.99, 11) == [1, 2]
+
+    asyncio.run(main())

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from streams.cluster.access import Access
 from streams.cluster.errors import UnreachableError
-from streams.cluster.limits import Bucket
+from streams.cluster.rate_limit import RateLimiter
 from tests.unit.streams.cluster.servers import kubeconfig, serving, session, status
 
 
@@ -90,8 +90,8 @@ def test_no_cookie_is_kept_no_redirect_followed_no_environment_read(
 
 def test_reads_and_writes_have_a_bucket_each_and_watches_none(tmp_path: Path) -> None:
     async def main() -> None:
-        reads = Bucket(0.5, burst=1, clock=time.monotonic_ns)
-        writes = Bucket(0.5, burst=1, clock=time.monotonic_ns)
+        reads = RateLimiter(0.5, burst=1, clock=time.monotonic_ns)
+        writes = RateLimiter(0.5, burst=1, clock=time.monotonic_ns)
         async with (
             serving(_ok) as server,
             session(_access(tmp_path, server), reads=reads, writes=writes) as client,
@@ -162,7 +162,7 @@ def test_an_answer_that_does_not_come_in_time_is_unreachable(tmp_path: Path) -> 
 
     async def main() -> None:
         async with serving(handler) as server, session(_access(tmp_path, server)) as client:
-            with pytest.raises(UnreachableError, match="no answer in time"):
+            with pytest.raises(UnreachableError, match="no response in time"):
                 await client.request("GET", "/", verb="get", timeout_seconds=0.1)
 
     asyncio.run(main())

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from streams.cluster.access import Access
-from streams.cluster.errors import TooLargeAnswerError
+from streams.cluster.errors import ResponseTooLargeError
 from tests.unit.streams.cluster.servers import kubeconfig, serving, session
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def test_a_huge_answer_is_not_read_to_its_end(tmp_path: Path, form: str) -> None
 
     async def main() -> None:
         async with serving(handler) as server, session(_access(tmp_path, server)) as client:
-            with pytest.raises(TooLargeAnswerError, match="1000000"):
+            with pytest.raises(ResponseTooLargeError, match="1000000"):
                 await client.request("GET", "/", verb="list", maximum_bytes=1_000_000)
 
     asyncio.run(main())

@@ -9,20 +9,20 @@ import pytest
 from aiohttp import web
 
 from streams.cluster.access import Access
-from streams.cluster.errors import IdleTimeoutError, TooLargeAnswerError, UnreachableError
+from streams.cluster.errors import IdleTimeoutError, ResponseTooLargeError, UnreachableError
 from tests.unit.streams.cluster.servers import kubeconfig, serving, session, status
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from streams.cluster.watching import Watching
+    from streams.cluster.session import StreamedResponse
 
 
 def _access(path: Path, server: str) -> Access:
     return Access.from_kubeconfig(kubeconfig(path / "config", server))
 
 
-async def _read(watching: Watching, read: list[bytes]) -> None:
+async def _read(watching: StreamedResponse, read: list[bytes]) -> None:
     async for chunk in watching.chunks():
         read.append(chunk)  # noqa: PERF401  what came before a break is looked at
 
@@ -55,7 +55,7 @@ def test_chunks_come_as_they_are_without_waiting_for_a_line(tmp_path: Path) -> N
     asyncio.run(main())
 
 
-def test_a_watch_asks_for_no_compression_and_passes_headers_on(tmp_path: Path) -> None:
+def test_a_watch_requests_no_compression_and_passes_headers_on(tmp_path: Path) -> None:
     async def handler(request: web.BaseRequest) -> web.StreamResponse:
         assert request.headers["Accept-Encoding"] == "identity"
         assert request.headers["Accept"] == "application/json;as=PartialObjectMetadata"
@@ -72,7 +72,7 @@ def test_a_watch_asks_for_no_compression_and_passes_headers_on(tmp_path: Path) -
             ) as watching,
         ):
             assert watching.headers["audit-id"] == "7"
-            assert await watching.body() == b"x"
+            assert await watching.read_body() == b"x"
 
     asyncio.run(main())
 
@@ -134,7 +134,7 @@ def test_an_error_answer_is_read_whole(tmp_path: Path) -> None:
             session(_access(tmp_path, server)) as client,
             client.watch("/", idle_seconds=5) as watching,
         ):
-            answer = await watching.answer()
+            answer = await watching.read_response()
         assert (answer.status, answer.reason) == (410, "Expired")
         assert answer.message == "too old resource version"
         assert answer.retry_after_seconds == 3.0
@@ -156,8 +156,8 @@ def test_an_error_answer_without_end_is_refused(tmp_path: Path) -> None:
             session(_access(tmp_path, server)) as client,
             client.watch("/", idle_seconds=5) as watching,
         ):
-            with pytest.raises(TooLargeAnswerError):
-                await watching.body()
+            with pytest.raises(ResponseTooLargeError):
+                await watching.read_body()
 
     asyncio.run(main())
 

@@ -18,9 +18,12 @@ class _Jumping(selectors.SelectSelector):
     now_ns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is not None and timeout > 0:
+        if timeout is None:
+            return super().select(None)
+        ready = super().select(0)  # what is ready takes no time
+        if not ready and timeout > 0:
             self.now_ns += -int(-timeout * 1e9 // 1)
-        return super().select(0 if timeout is not None else None)
+        return ready
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):

@@ -1,27 +1,25 @@
-"""What the API server answered, and what its Status says about it."""
+"""A response of the API server, and the Status in it."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from operators.model.masking import redacted_text
+from operators.model.content import redacted_text
+from operators.model.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
 MESSAGE_CHARACTERS = 300
-"""As much of an answer as a log line or a condition can carry."""
+"""As much of a response as a log line or a condition carries."""
 
 UNDECODABLE = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding raises: of bytes that are no UTF-8 a ``UnicodeDecodeError``, of a deep nest a ``RecursionError``."""
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""What decoding raises: ``UnicodeDecodeError`` for bytes that are not UTF-8, ``RecursionError`` for deep nesting."""
 
 
 class _Status(msgspec.Struct):
@@ -43,8 +41,8 @@ class _Detailed(msgspec.Struct):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One complete answer, of whatever status; ``headers`` are read without regard to case."""
+class Response:
+    """One complete response of any status; the lookup in ``headers`` ignores case."""
 
     status: int
     headers: Mapping[str, str]
@@ -54,9 +52,9 @@ class Answer:
 
     @property
     def retry_after_seconds(self) -> float | None:
-        """When to come again, in seconds; None if the server did not say.
+        """The ``Retry-After`` in seconds (RFC 9110, 10.2.3); None where there is none that can be read.
 
-        A date is read against the answer's own ``Date``, so the clocks need not agree.
+        A date is compared with the response's own ``Date``, so the clocks need not agree.
         """
         text = self.headers.get("Retry-After", "").strip()
         if text.isascii() and text.isdigit():
@@ -71,15 +69,16 @@ class Answer:
 
     @property
     def message(self) -> str:
-        """What the Status says, else the first characters of the body; one line, at most 300, secrets masked."""
+        """The message of the Status, else the start of the body: one line, at most 300 characters, secrets masked."""
         text = self._status().message or self.body[: 4 * MESSAGE_CHARACTERS].decode(
             "utf-8", "replace"
         )
-        return redacted_text(_CONTROL.sub(" ", text).strip())[:MESSAGE_CHARACTERS]
+        # Masked before it is cut: half a token would not be recognised.
+        return redacted_text(one_line(text))[:MESSAGE_CHARACTERS]
 
     @property
     def causes(self) -> tuple[str, ...]:
-        """The reasons among the causes of the Status."""
+        """The reasons of the causes in the Status' details."""
         try:
             details = msgspec.json.decode(self.body, type=_Detailed).details
         except UNDECODABLE:

@@ -1,11 +1,11 @@
-"""What an answer says about coming again, and about what went wrong."""
+"""What a response says of when to retry, and of what went wrong."""
 
 from __future__ import annotations
 
 import pytest
 from multidict import CIMultiDict
 
-from streams.cluster.answer import Answer
+from streams.cluster.response import Response
 
 DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
 
@@ -27,24 +27,24 @@ DATE = "Wed, 21 Oct 2015 07:28:00 GMT"
         ({"Retry-After": f"Wed, 21 Oct {9**30} 07:28:30 GMT", "Date": DATE}, None),
     ],
 )
-def test_when_to_come_again(headers: dict[str, str], expected: float | None) -> None:
-    answer = Answer(429, CIMultiDict(headers), b"")
-    assert answer.retry_after_seconds == expected
+def test_when_to_retry(headers: dict[str, str], expected: float | None) -> None:
+    response = Response(429, CIMultiDict(headers), b"")
+    assert response.retry_after_seconds == expected
 
 
 def test_a_status_gives_reason_and_message() -> None:
     body = b'{"kind":"Status","reason":"Conflict","message":"first\\nsecond\\u001b[31m"}'
-    answer = Answer(409, {}, body)
-    assert answer.reason == "Conflict"
-    assert answer.message == "first second [31m"
+    response = Response(409, {}, body)
+    assert response.reason == "Conflict"
+    assert response.message == "first second [31m"
 
 
 def test_a_status_gives_its_causes() -> None:
     body = (
         b'{"kind":"Status","details":{"causes":[{"reason":"NamespaceTerminating"},{"field":"f"}]}}'
     )
-    assert Answer(403, {}, body).causes == ("NamespaceTerminating", "")
-    assert Answer(403, {}, b'{"kind":"Status","details":{"causes":null}}').causes == ()
+    assert Response(403, {}, body).causes == ("NamespaceTerminating", "")
+    assert Response(403, {}, b'{"kind":"Status","details":{"causes":null}}').causes == ()
 
 
 @pytest.mark.parametrize(
@@ -62,12 +62,12 @@ def test_a_status_gives_its_causes() -> None:
     ],
 )
 def test_what_is_no_status_is_shown_as_it_is(body: bytes, message: str) -> None:
-    answer = Answer(500, {}, body)
-    assert answer.reason == ""
-    assert answer.causes == ()
-    assert answer.message.startswith(message)
+    response = Response(500, {}, body)
+    assert response.reason == ""
+    assert response.causes == ()
+    assert response.message.startswith(message)
 
 
 def test_a_message_is_short_whatever_came() -> None:
-    assert Answer(500, {}, b"x" * 10_000_000).message == "x" * 300
-    assert Answer(500, {}, "é".encode() * 10_000).message == "é" * 300
+    assert Response(500, {}, b"x" * 10_000_000).message == "x" * 300
+    assert Response(500, {}, "é".encode() * 10_000).message == "é" * 300

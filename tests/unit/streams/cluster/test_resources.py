@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cluster.paths import group_path, resource_path
+from streams.cluster.resources import group_path, resource_path
 
 
 @pytest.mark.parametrize(
