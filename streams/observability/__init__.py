@@ -1,4 +1,4 @@
-"""Traces: spans made from an event's timeline when it has ended, and the choice of those to keep.
+"""Traces, metrics and logs: what is exported about events and the process.
 
-Nothing here knows OpenTelemetry's code, only its words; ``streams.observability`` sends what is kept.
+Other packages are read through their data alone: a ticket's timeline, a ledger, a ``SourceStatus``.
 """

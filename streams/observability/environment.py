@@ -1,7 +1,8 @@
-"""What the environment says about traces: OpenTelemetry's own variables, as its specification reads them.
+"""OpenTelemetry's environment variables for the export of traces, read as its specification defines them.
 
-None set means off, without a word. A value that makes no sense is a warning and off, or the default: telemetry never
-keeps the product from its work. No message repeats a header or the credentials in an address.
+Without any of them tracing is off, and nothing is logged. An invalid value is a ``TelemetryError``, which the caller
+logs as a warning: telemetry never keeps the product from its work. No message repeats a header or the credentials in an
+address.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from yarl import URL
 DEFAULT_ENDPOINT = "http://localhost:4318"
 TRACES_PATH = "v1/traces"
 TIMEOUT_SECONDS = 3.0
-"""Less than the specification's 10 s: a batch that hangs longer only holds up the next."""
+"""Shorter than the specification's 10 s: batches are sent one after another, and the backlog holds 10 s of spans."""
 
-_SPOKEN = "http/protobuf"
+_PROTOCOL = "http/protobuf"
 
 
 class TelemetryError(ValueError):
-    """A variable asks for something that cannot be done: its name, what was found, what is allowed."""
+    """An invalid variable: its name, what was found, what is allowed."""
 
     def __init__(self, name: str, *, found: str, allowed: str) -> None:
         super().__init__(f"{name}: found {found}, allowed: {allowed}")
 
 
 @dataclass(frozen=True, slots=True)
-class Otlp:
-    """Where traces go, and how; its text holds no secret."""
+class OtlpSettings:
+    """Where and how traces are exported; ``repr`` shows no secret."""
 
     url: URL = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
@@ -40,53 +41,54 @@ class Otlp:
     client_key: str = ""
 
     @property
-    def place(self) -> str:
-        """Host and port, for people."""
+    def address(self) -> str:
+        """Host and port, for log lines: without the credentials that the URL may hold."""
         return f"{self.url.host}:{self.url.port}"
 
 
-def read(environment: Mapping[str, str]) -> Otlp | None:
-    """Read the variables: where to send traces, or ``None`` for not at all. Raises ``TelemetryError``."""
-    said = {name: value.strip() for name, value in environment.items() if value.strip()}
-    if said.get("OTEL_SDK_DISABLED", "").lower() == "true":
+def read_environment(environment: Mapping[str, str]) -> OtlpSettings | None:
+    """Read the variables; ``None`` where they configure no export. Raises ``TelemetryError``."""
+    variables = {name: value.strip() for name, value in environment.items() if value.strip()}
+    if variables.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return None
-    url = _url(said)
+    url = _url(variables)
     if url is None:
         return None
-    _check_protocol(said)
-    return Otlp(
+    _check_protocol(variables)
+    return OtlpSettings(
         url,
-        _headers(_one("HEADERS", said)),
-        timeout_seconds=_timeout_seconds(said),
-        gzip=_compression(said),
-        certificate=_one("CERTIFICATE", said),
-        client_certificate=_one("CLIENT_CERTIFICATE", said),
-        client_key=_one("CLIENT_KEY", said),
+        _headers(_value("HEADERS", variables)),
+        timeout_seconds=_timeout_seconds(variables),
+        gzip=_compression(variables),
+        certificate=_value("CERTIFICATE", variables),
+        client_certificate=_value("CLIENT_CERTIFICATE", variables),
+        client_key=_value("CLIENT_KEY", variables),
     )
 
 
-def _one(name: str, said: Mapping[str, str]) -> str:
-    """The variable for traces, else the one for all signals."""
+def _value(name: str, variables: Mapping[str, str]) -> str:
+    """Return the value of the variable for traces, else of the one for all signals, else an empty text."""
     for variable in (f"OTEL_EXPORTER_OTLP_TRACES_{name}", f"OTEL_EXPORTER_OTLP_{name}"):
-        if variable in said:
-            return said[variable]
+        if variable in variables:
+            return variables[variable]
     return ""
 
 
-def _name(name: str, said: Mapping[str, str]) -> str:
+def _name(name: str, variables: Mapping[str, str]) -> str:
+    """Return the name of the variable that ``_value`` reads."""
     traces = f"OTEL_EXPORTER_OTLP_TRACES_{name}"
-    return traces if traces in said else f"OTEL_EXPORTER_OTLP_{name}"
+    return traces if traces in variables else f"OTEL_EXPORTER_OTLP_{name}"
 
 
-def _url(said: Mapping[str, str]) -> URL | None:
-    exporter = said.get("OTEL_TRACES_EXPORTER", "")
+def _url(variables: Mapping[str, str]) -> URL | None:
+    exporter = variables.get("OTEL_TRACES_EXPORTER", "")
     if exporter not in {"", "none", "otlp"}:
         raise TelemetryError("OTEL_TRACES_EXPORTER", found=exporter, allowed="otlp, none")
-    base = said.get("OTEL_EXPORTER_OTLP_ENDPOINT", DEFAULT_ENDPOINT if exporter else "")
-    whole = said.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
+    base = variables.get("OTEL_EXPORTER_OTLP_ENDPOINT", DEFAULT_ENDPOINT if exporter else "")
+    whole = variables.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "")
     if exporter == "none" or not (base or whole):
         return None
-    return _http(_name("ENDPOINT", said), whole or f"{base.rstrip('/')}/{TRACES_PATH}")
+    return _http(_name("ENDPOINT", variables), whole or f"{base.rstrip('/')}/{TRACES_PATH}")
 
 
 def _http(name: str, text: str) -> URL:
@@ -96,34 +98,36 @@ def _http(name: str, text: str) -> URL:
         url = URL()
     if url.scheme in {"http", "https"} and url.host:
         return url
-    # What was found may hold a password, so it is not repeated.
-    raise TelemetryError(name, found="no such address", allowed="http://HOST:PORT, https://HOST")
+    # The value found may hold a password, so it is not repeated.
+    raise TelemetryError(name, found="an invalid address", allowed="http://HOST:PORT, https://HOST")
 
 
-def _check_protocol(said: Mapping[str, str]) -> None:
-    protocol = _one("PROTOCOL", said)
-    if protocol not in {"", _SPOKEN}:
-        allowed = f"{_SPOKEN} (a collector's port for it is 4318)"
-        raise TelemetryError(_name("PROTOCOL", said), found=protocol, allowed=allowed)
+def _check_protocol(variables: Mapping[str, str]) -> None:
+    protocol = _value("PROTOCOL", variables)
+    if protocol not in {"", _PROTOCOL}:
+        allowed = f"{_PROTOCOL} (a collector's port for it is 4318)"
+        raise TelemetryError(_name("PROTOCOL", variables), found=protocol, allowed=allowed)
 
 
 def _headers(text: str) -> dict[str, str]:
-    """Read ``name=value,name=value``, percent-encoded; what is no pair is left out."""
+    """Parse ``name=value,name=value``, percent-encoded; parts without ``=`` are left out."""
     pairs = (part.partition("=") for part in text.split(","))
     return {name.strip(): unquote(value.strip()) for name, is_pair, value in pairs if is_pair}
 
 
-def _timeout_seconds(said: Mapping[str, str]) -> float:
-    text = _one("TIMEOUT", said)
+def _timeout_seconds(variables: Mapping[str, str]) -> float:
+    text = _value("TIMEOUT", variables)
     if not text:
         return TIMEOUT_SECONDS
     if not (text.isascii() and text.isdigit() and int(text[:9])):
-        raise TelemetryError(_name("TIMEOUT", said), found=text, allowed="milliseconds from 1 on")
+        raise TelemetryError(
+            _name("TIMEOUT", variables), found=text, allowed="milliseconds, 1 or more"
+        )
     return int(text[:9]) / 1000
 
 
-def _compression(said: Mapping[str, str]) -> bool:
-    text = _one("COMPRESSION", said)
+def _compression(variables: Mapping[str, str]) -> bool:
+    text = _value("COMPRESSION", variables)
     if text not in {"", "none", "gzip"}:
-        raise TelemetryError(_name("COMPRESSION", said), found=text, allowed="gzip, none")
+        raise TelemetryError(_name("COMPRESSION", variables), found=text, allowed="gzip, none")
     return text == "gzip"

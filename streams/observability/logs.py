@@ -1,4 +1,4 @@
-"""Log lines for a machine or a person: one line each, no secret, no control character."""
+"""Log lines, as JSON or as text: one line a record, secrets masked, no control characters."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from typing import TextIO, cast
 
 import msgspec
 
-from operators.model.masking import MASK, names_a_secret, redacted_text
+from operators.model.content import MASK, names_a_secret, redacted_text
+from operators.model.text import CONTROL_CHARACTERS
 
 FIELD_CHARACTERS = 1000
-"""As much of one field as a line carries."""
+"""The longest text of a message or field; longer ones are cut."""
 FIELD_ENTRIES = 100
-"""As many entries of a mapping as a field shows."""
+"""The most fields of a line, and entries of a mapping in a field; further ones are left out."""
 FIELD_DEPTH = 3
+"""How many mappings may be nested in a field; deeper ones are written as ``...``."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
-"""Also what turns the direction of text, so that a line reads as it was written."""
-_UNESCAPED_BY_JSON = re.compile(r"[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 _BARE = re.compile(r"[^\s=\"\\]+")
-_OWN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
 def configure(*, json_lines: bool, stream: TextIO, level: str = "INFO") -> None:
-    """Send all log lines to a stream, in the place of whatever was configured before.
+    """Write all log lines to a stream; replaces the root logger's handlers.
 
-    Raises ``ValueError`` for a level that logging does not know; writing a line never raises.
+    Raises ``ValueError`` for an unknown level. Writing a line never raises.
     """
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if json_lines else PlainFormatter())
@@ -39,47 +38,49 @@ def configure(*, json_lines: bool, stream: TextIO, level: str = "INFO") -> None:
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: ts, level, logger, message, then the line's own fields."""
+    """One JSON object a line: ts, level, logger, message, then the fields given as ``extra``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record; a field never takes the place of the first four."""
+        """Format one record; an ``extra`` never replaces one of the first four fields."""
         first: dict[str, object] = {
             "ts": _moment(record),
             "level": record.levelname,
             "logger": record.name,
             "message": _message(record),
         }
-        line = msgspec.json.encode(first | fields_of(record) | first).decode()
-        return _UNESCAPED_BY_JSON.sub(" ", line)
+        # `first` on the left for the order of the fields, on the right for their values.
+        line = msgspec.json.encode(first | _fields_of(record) | first).decode()
+        # JSON escapes the C0 controls, but none of the others.
+        return CONTROL_CHARACTERS.sub(" ", line)
 
 
 class PlainFormatter(logging.Formatter):
-    """One readable line: time, level, logger, message, then ``key=value``."""
+    """One line of text: time, level, logger, message, then ``key=value``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write one record."""
-        said = _CONTROL.sub(" ", _message(record))
-        fields = "".join(f" {key}={_quoted(value)}" for key, value in fields_of(record).items())
-        return f"{_moment(record)} {record.levelname:<7} {record.name}: {said}{fields}"
+        """Format one record."""
+        message = CONTROL_CHARACTERS.sub(" ", _message(record))
+        fields = "".join(f" {key}={_quoted(value)}" for key, value in _fields_of(record).items())
+        return f"{_moment(record)} {record.levelname:<7} {record.name}: {message}{fields}"
 
 
-def fields_of(record: logging.LogRecord) -> dict[str, object]:
-    """What a line says beside its message, redacted and clipped; an exception is its text."""
-    said: dict[object, object] = {
-        key: value for key, value in vars(record).items() if key not in _OWN
+def _fields_of(record: logging.LogRecord) -> dict[str, object]:
+    """Return the fields of a record, masked and cut; an exception becomes ``error`` and ``traceback``."""
+    extra: dict[object, object] = {
+        key: value for key, value in vars(record).items() if key not in _RECORD_ATTRIBUTES
     }
-    fields = _fields(said, depth=FIELD_DEPTH)
+    fields = _fields(extra, depth=FIELD_DEPTH)
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
         fields["error"] = _clean(f"{type(error).__name__}: {_text(error)}")
-        # The end of it tells where it was raised.
+        # Cut at its beginning: the end names the line that raised.
         fields["traceback"] = redacted_text(_trace(error))[-FIELD_CHARACTERS:]
     return fields
 
 
-def _fields(said: Mapping[object, object], *, depth: int) -> dict[str, object]:
+def _fields(values: Mapping[object, object], *, depth: int) -> dict[str, object]:
     fields: dict[str, object] = {}
-    for key, value in said.items():
+    for key, value in values.items():
         if len(fields) == FIELD_ENTRIES:
             break
         name = _clean(_text(key))
@@ -98,18 +99,18 @@ def _value(value: object, *, depth: int) -> object:
 
 def _message(record: logging.LogRecord) -> str:
     try:
-        said = record.getMessage()
-    except Exception:  # noqa: BLE001  a wrong format string is no reason to lose the line
-        said = _text(record.msg)
-    return _clean(said)
+        message = record.getMessage()
+    except Exception:  # noqa: BLE001  a wrong format string does not lose the line
+        message = _text(record.msg)
+    return _clean(message)
 
 
 def _text(value: object) -> str:
     try:
         text = str(value)
-    except Exception:  # noqa: BLE001  whatever it raises, the line is written
+    except Exception:  # noqa: BLE001  a value that cannot be written does not lose the line
         return f"<{type(value).__name__}>"
-    # Half of a pair of surrogates has no place in UTF-8.
+    # A lone surrogate cannot be encoded in UTF-8.
     return text.encode("utf-8", "replace").decode()
 
 
@@ -118,14 +119,14 @@ def _trace(error: BaseException) -> str:
 
 
 def _clean(text: str) -> str:
-    # Redacted first: of a token cut in two, the half that stays would not be recognised.
+    # Masked before it is cut: half a token would not match a token's pattern.
     return redacted_text(text)[:FIELD_CHARACTERS]
 
 
 def _quoted(value: object) -> str:
     if isinstance(value, dict):
         value = msgspec.json.encode(value).decode()
-    text = _CONTROL.sub(" ", str(value))
+    text = CONTROL_CHARACTERS.sub(" ", str(value))
     return text if _BARE.fullmatch(text) else msgspec.json.encode(text).decode()
 
 

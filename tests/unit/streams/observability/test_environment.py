@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from streams.observability.environment import TelemetryError, read
+from streams.observability.environment import TelemetryError, read_environment
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 BASE = {ENDPOINT: "http://collector:4318"}
@@ -19,8 +19,8 @@ PLANTED = "s3cr3t"
         {**BASE, "OTEL_TRACES_EXPORTER": "none"},
     ],
 )
-def test_off_without_a_word(environment: dict[str, str]) -> None:
-    assert read(environment) is None
+def test_off_without_an_error(environment: dict[str, str]) -> None:
+    assert read_environment(environment) is None
 
 
 @pytest.mark.parametrize(
@@ -34,15 +34,15 @@ def test_off_without_a_word(environment: dict[str, str]) -> None:
         ({**BASE, "OTEL_SDK_DISABLED": "false"}, "http://collector:4318/v1/traces"),
     ],
 )
-def test_where_traces_go(environment: dict[str, str], url: str) -> None:
-    otlp = read(environment)
+def test_the_url(environment: dict[str, str], url: str) -> None:
+    otlp = read_environment(environment)
 
     assert otlp is not None
     assert str(otlp.url) == url
 
 
-def test_how_they_go() -> None:
-    otlp = read(
+def test_the_other_settings() -> None:
+    otlp = read_environment(
         {
             **BASE,
             "OTEL_EXPORTER_OTLP_HEADERS": f"authorization=Bearer%20{PLANTED}, x-tenant = a,wrong",
@@ -65,12 +65,12 @@ def test_how_they_go() -> None:
     [
         (
             {ENDPOINT: f"me:{PLANTED}@collector"},
-            "OTEL_EXPORTER_OTLP_ENDPOINT: found no such address, allowed: http://HOST:PORT, https://HOST",
+            "OTEL_EXPORTER_OTLP_ENDPOINT: found an invalid address, allowed: http://HOST:PORT, https://HOST",
         ),
         (
             {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "unix:///a"},
             (
-                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: found no such address,"
+                "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: found an invalid address,"
                 " allowed: http://HOST:PORT, https://HOST"
             ),
         ),
@@ -83,7 +83,7 @@ def test_how_they_go() -> None:
         ),
         (
             {**BASE, "OTEL_EXPORTER_OTLP_TIMEOUT": "10s"},
-            "OTEL_EXPORTER_OTLP_TIMEOUT: found 10s, allowed: milliseconds from 1 on",
+            "OTEL_EXPORTER_OTLP_TIMEOUT: found 10s, allowed: milliseconds, 1 or more",
         ),
         (
             {**BASE, "OTEL_EXPORTER_OTLP_COMPRESSION": "zstd"},
@@ -95,16 +95,16 @@ def test_how_they_go() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_said_by_its_name(environment: dict[str, str], message: str) -> None:
+def test_an_invalid_value_names_its_variable(environment: dict[str, str], message: str) -> None:
     with pytest.raises(TelemetryError) as raised:
-        read(environment)
+        read_environment(environment)
 
     assert str(raised.value) == message
 
 
 def test_credentials_in_an_address_are_in_no_text() -> None:
-    otlp = read({ENDPOINT: f"https://me:{PLANTED}@collector:4318"})
+    otlp = read_environment({ENDPOINT: f"https://me:{PLANTED}@collector:4318"})
 
     assert otlp is not None
-    assert otlp.place == "collector:4318"
+    assert otlp.address == "collector:4318"
     assert PLANTED not in repr(otlp)

@@ -8,11 +8,9 @@ from typing import Any
 
 import pytest
 
-from streams.observability.backlog import Backlog
-from streams.observability.encode import Envelope
-from streams.observability.exporter import ATTEMPTS, Exporter
-from streams.observability.otlp_collector import Collector, Reply, Verdict
-from streams.observability.span import Span, SpanKind, SpanTree
+from streams.observability.exporter import ATTEMPTS, Backlog, OtlpExporter
+from streams.observability.otlp import Envelope, ExportResult, ExportStatus, OtlpClient
+from streams.observability.spans import Span, SpanKind, SpanTree
 from tests.kit.exporting import exporting
 from tests.kit.otlp import LoopbackCollector
 from tests.kit.traced import at_once
@@ -32,7 +30,7 @@ def tree(trace_id: int = 1, spans: int = 3) -> SpanTree:
     return SpanTree(trace_id, made)
 
 
-def test_traces_arrive_whole_with_who_speaks(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_traces_arrive_whole_with_their_resource(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "service.namespace=prod,k8s.pod.name=a%20b")
 
     async def scene() -> None:
@@ -41,7 +39,7 @@ def test_traces_arrive_whole_with_who_speaks(monkeypatch: pytest.MonkeyPatch) ->
                 for trace_id in range(1, 401):
                     exporter.offer(tree(trace_id))
             assert len(collector.traces) == 400
-            assert exporter.delivered == len(collector.spans) == 1200
+            assert exporter.exported == len(collector.spans) == 1200
             assert exporter.lost.total() == 0
             assert [len(it.spans) for it in collector.traces.values()] == [3] * 400
             resource = collector.resource
@@ -84,7 +82,7 @@ def test_headers_and_compression_are_the_environments() -> None:
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
-def test_a_busy_collector_is_asked_again(status: int) -> None:
+def test_a_request_to_an_overloaded_collector_is_retried(status: int) -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             collector.status = status
@@ -94,7 +92,7 @@ def test_a_busy_collector_is_asked_again(status: int) -> None:
                 await collector.asked_for(2)
                 collector.status = 200
                 await closing
-            assert exporter.delivered == 3
+            assert exporter.exported == 3
             assert exporter.lost.total() == 0
 
     run(scene)
@@ -115,7 +113,7 @@ def test_retry_after_is_honoured_and_bounded() -> None:
                 async with exporting(collector.endpoint, sleep=sleep) as exporter:
                     exporter.offer(tree())
                 assert slept.pop() == waited
-                assert exporter.delivered == 3
+                assert exporter.exported == 3
 
     run(scene)
 
@@ -135,7 +133,7 @@ def test_what_is_rejected_for_good_is_counted_and_not_sent_for_ever(
                 exporter.offer(tree())
             assert collector.asked == asked
             assert exporter.lost == {"rejected": 3, "shutdown": 0}
-            assert exporter.delivered == 0
+            assert exporter.exported == 0
 
     with caplog.at_level(logging.WARNING):
         run(scene)
@@ -144,7 +142,7 @@ def test_what_is_rejected_for_good_is_counted_and_not_sent_for_ever(
     assert PLANTED not in str(vars(record))
 
 
-def test_nobody_there_is_a_timeout() -> None:
+def test_a_collector_out_of_reach_is_a_timeout() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             pass
@@ -168,13 +166,13 @@ def test_a_collector_that_hangs_is_given_up() -> None:
     run(scene)
 
 
-def test_a_partial_success_is_counted_as_it_is_said() -> None:
+def test_a_partial_success_is_counted_in_part() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             collector.rejects = 2
             async with exporting(collector.endpoint) as exporter:
                 exporter.offer(tree())
-            assert (exporter.delivered, exporter.lost["rejected"]) == (1, 2)
+            assert (exporter.exported, exporter.lost["rejected"]) == (1, 2)
 
     run(scene)
 
@@ -182,10 +180,10 @@ def test_a_partial_success_is_counted_as_it_is_said() -> None:
 def test_what_does_not_fit_is_refused_whole() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
-            async with exporting(collector.endpoint, backlog=Backlog(spans_most=10)) as exporter:
+            async with exporting(collector.endpoint, backlog=Backlog(max_spans=10)) as exporter:
                 for trace_id in range(1, 6):
                     exporter.offer(tree(trace_id))
-                assert exporter.waiting == 9
+                assert exporter.pending == 9
             assert exporter.lost["queue_full"] == 6
             assert [len(it.spans) for it in collector.traces.values()] == [3] * 3
 
@@ -202,7 +200,7 @@ def test_what_is_left_at_the_deadline_is_lost_and_counted() -> None:
                 await collector.asked_for(1)
                 await exporter.close(deadline_seconds=0)
                 exporter.offer(tree())
-            assert exporter.waiting == 0
+            assert exporter.pending == 0
             assert exporter.lost == {"shutdown": 1203}
 
     run(scene)
@@ -221,14 +219,14 @@ def test_a_header_that_cannot_be_sent_costs_the_spans_and_nothing_else() -> None
     run(scene)
 
 
-class Deaf(Collector):
+class HangingClient(OtlpClient):
     """Times out just when it is cancelled, and takes the one for the other, as a request may."""
 
     def __init__(self) -> None:
-        self.place = "nowhere"
+        self.address = "nowhere"
         self.asked = 0
 
-    async def send(self, request: bytes) -> Reply:
+    async def send(self, request: bytes) -> ExportResult:
         del request
         self.asked += 1
         try:
@@ -236,7 +234,7 @@ class Deaf(Collector):
         except asyncio.CancelledError:
             if self.asked > 3:
                 raise
-        return Reply(Verdict.AGAIN, "TimeoutError", answered=False)
+        return ExportResult(ExportStatus.RETRYABLE, "TimeoutError", responded=False)
 
     async def close(self) -> None:
         pass
@@ -244,15 +242,15 @@ class Deaf(Collector):
 
 def test_a_cancellation_that_a_timeout_swallows_is_made_again() -> None:
     async def scene() -> None:
-        deaf = Deaf()
+        client = HangingClient()
         envelope = Envelope({}, schema_url="", version="")
-        exporter = Exporter(
-            deaf, envelope, clock=time.monotonic_ns, random=lambda: 0.5, sleep=at_once
+        exporter = OtlpExporter(
+            client, envelope, clock=time.monotonic_ns, random=lambda: 0.5, sleep=at_once
         )
         exporter.start()
         exporter.offer(tree())
         await exporter.close(deadline_seconds=0)
-        assert deaf.asked <= ATTEMPTS
+        assert client.asked <= ATTEMPTS
         assert exporter.lost.total() == 3
 
     run(scene)

@@ -46,7 +46,7 @@ def decoded(stream: io.StringIO) -> dict[str, Any]:
     return msgspec.json.decode(stream.getvalue())
 
 
-def test_a_line_is_one_object_that_begins_with_when_how_bad_who_and_what() -> None:
+def test_a_line_is_one_object_that_begins_with_time_level_logger_and_message() -> None:
     stream = lines(json_lines=True)
     record = log.makeRecord("streams.test", logging.WARNING, "f", 1, "%s of %s", (1, 2), None)
     record.created = SECOND_OF_2024
@@ -85,9 +85,7 @@ def test_a_field_never_takes_the_place_of_the_first_four() -> None:
 
 
 @pytest.mark.parametrize("json_lines", [True, False])
-def test_whatever_is_said_takes_one_line_and_no_control_of_the_terminal(
-    *, json_lines: bool
-) -> None:
+def test_any_message_is_one_line_without_control_characters(*, json_lines: bool) -> None:
     stream = lines(json_lines=json_lines)
 
     log.info("a\nb\x1b[31m", extra={"k": "c\r\nd\x9b\u2028\u202e\x7f"})
@@ -146,7 +144,7 @@ def test_a_mapping_that_holds_itself_ends() -> None:
     assert decoded(stream)["endless"] == {"again": {"again": {"again": "..."}}}
 
 
-def test_an_exception_is_told_with_the_place_where_it_was_raised() -> None:
+def test_an_exception_is_logged_with_the_line_that_raised_it() -> None:
     stream = lines(json_lines=True)
 
     try:

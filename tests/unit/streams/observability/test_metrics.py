@@ -1,9 +1,7 @@
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, cast
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, generate_latest
@@ -14,21 +12,18 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from operators.flow.capacity import Room
 from operators.flow.delivery import Ledger, Ticket
-from operators.model.index import Index, Known
-from operators.model.observation import Occurrence, Window
+from operators.flow.histogram import Histogram, StageTimings
 from operators.model.outcome import NEWER, SPILLED, Ending, Outcome
-from operators.model.windows import Windows
-from streams.cluster.durations import DurationCounts
-from streams.observability.metric_families import REASON_CHARACTERS, REASONS_MOST
-from streams.observability.metric_readings import ProcessReading
-from streams.observability.metrics import Metrics
-from streams.observability.timings import Timings
-from streams.sources.informer.book import Book, Silence
-from streams.sources.informer.condition import Statistics
-from streams.sources.informer.notice import Origin
-
-if TYPE_CHECKING:
-    from streams.sources.informer.subscription import Subscription
+from streams.observability.metrics import (
+    REASON_CHARACTERS,
+    REASONS_MOST,
+    Metrics,
+    PipelineStatus,
+    ProcessStatus,
+    TraceCounts,
+)
+from streams.observability.tracer import LossReason
+from streams.sources.source import SourceStatus
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -37,47 +32,46 @@ NOW_NS = 500 * SECOND_NS
 NOW_SECONDS = 1_700_000_000.0
 
 
-@dataclass
-class Share:
-    """A subscription as far as the metrics read it."""
-
-    book: Book = field(default_factory=Book)
-    statistics: Statistics = field(default_factory=Statistics)
-    synced: asyncio.Event = field(default_factory=asyncio.Event)
-    condition: object = None
-    handler_errors: int = 0
-    known: int = 0
-    dirty_count: int = 0
+def reading(**status: Any) -> SourceStatus:
+    """An informer that reads, but for what is given."""
+    return SourceStatus("informer", up=True, synced=True, **status)
 
 
 @dataclass
 class Pipeline:
-    source: str = "trivy"
+    """What a pipeline and its source report, to be changed by a test."""
+
     ingester: str = "ns/trivy"
-    kind: str = "informer"
-    timings: Timings = field(default_factory=Timings)
+    status: SourceStatus = field(default_factory=reading)
+    timings: StageTimings = field(default_factory=StageTimings)
     ledger: Ledger = field(default_factory=Ledger)
     room: Room = field(default_factory=lambda: Room(1000, capacity_bytes=64))
-    index: Index = field(default_factory=Index)
-    windows: Windows = field(default_factory=Windows)
-    share: Share | None = None
-
-    @property
-    def subscription(self) -> Subscription | None:
-        return cast("Subscription | None", self.share)
+    state_entries: int = 0
+    state_evicted: int = 0
 
     def end(self, outcome: Outcome, *, times: int = 1) -> None:
         for _ in range(times):
             Ticket(self.ledger, lambda: 0).settle(outcome)
 
+    def read(self) -> PipelineStatus:
+        return PipelineStatus(
+            source="trivy",
+            ingester=self.ingester,
+            status=self.status,
+            ledger=self.ledger,
+            room=self.room,
+            timings=self.timings,
+            state_entries=self.state_entries,
+            state_evicted=self.state_evicted,
+        )
 
-def collector(*pipelines: Pipeline, process: ProcessReading | None = None) -> Metrics:
+
+def collector(*pipelines: Pipeline, process: ProcessStatus | None = None) -> Metrics:
     return Metrics(
-        lambda: pipelines,
-        process or ProcessReading(dict, dict, dict, lambda: 0, lambda: 0),
+        lambda: [it.read() for it in pipelines],
+        lambda: process or ProcessStatus("1.2.3"),
         now_ns=lambda: NOW_NS,
         wall_seconds=lambda: NOW_SECONDS,
-        version="1.2.3",
     )
 
 
@@ -145,7 +139,7 @@ def test_the_exposition_is_the_ledger() -> None:
         ticket.settle(NEWER)
 
 
-def test_a_source_that_two_ingesters_share_is_told_apart() -> None:
+def test_two_ingesters_of_one_source_have_series_of_their_own() -> None:
     one, other = Pipeline(), Pipeline(ingester="ns/other")
     one.end(NEWER)
     other.end(NEWER, times=2)
@@ -156,31 +150,18 @@ def test_a_source_that_two_ingesters_share_is_told_apart() -> None:
     assert samples[own("coalesced_total", ingester="ns/other")] == 2
 
 
-def test_the_room_and_the_index() -> None:
-    pipeline = Pipeline()
+def test_the_room_and_the_state() -> None:
+    pipeline = Pipeline(state_entries=7, state_evicted=2)
     pipeline.room.take(12)
     pipeline.room.take(30)
-    pipeline.index.put("a", Known("", "", ""))
 
     samples = scrape(collector(pipeline))
 
     assert samples[own("buffer_items")] == 2
     assert samples[own("buffer_bytes")] == 42
     assert samples[own("buffer_capacity_bytes")] == 64
-    assert samples[own("dedup_entries")] == 1
-
-
-def test_the_windows_that_are_known_and_those_that_had_to_go() -> None:
-    pipeline = Pipeline(windows=Windows(entries=1))
-    start = datetime(2026, 11, 20, 6, 0, tzinfo=UTC)
-    for key in "ab":
-        window = Window(key, key, start, start + timedelta(seconds=60))
-        pipeline.windows.commit(window, Occurrence("u", "1"), moment=start)
-
-    samples = scrape(collector(pipeline))
-
-    assert samples[own("dedup_entries")] == 1
-    assert samples[own("dedup_evicted_total")] == 1
+    assert samples[own("state_entries")] == 7
+    assert samples[own("state_evicted_total")] == 2
 
 
 def test_reasons_are_bounded_and_no_count_is_lost_or_moves() -> None:
@@ -209,14 +190,14 @@ def test_reasons_that_are_clipped_alike_are_one() -> None:
     assert reasons == {"r" * REASON_CHARACTERS: 2}
 
 
-def test_a_stage_lasts_from_where_the_one_before_it_let_go() -> None:
+def test_a_stage_lasts_from_the_end_of_the_one_before_it() -> None:
     pipeline = Pipeline()
     times = iter([0, 1_000_000, 3_000_000, 3_000_000 + 200 * SECOND_NS])
     ticket = Ticket(pipeline.ledger, lambda: next(times))
     for stage in ("receive", "buffer", "write"):
         ticket.mark(stage)
     ticket.settle(NEWER)
-    pipeline.timings.note(ticket)
+    pipeline.timings.observe(ticket)
 
     samples = scrape(collector(pipeline))
 
@@ -233,18 +214,23 @@ def test_a_stage_lasts_from_where_the_one_before_it_let_go() -> None:
     assert samples[own("stage_duration_seconds_count", stage="write")] == 1
 
 
-def test_the_informer_and_the_readers_own_book() -> None:
-    share = Share(known=9, dirty_count=4, handler_errors=1)
-    share.synced.set()
-    share.statistics.connects["listed"] += 2
-    share.statistics.relists["expired"] += 1
-    share.statistics.failures["forbidden"] += 3
-    share.statistics.last_activity_ns = NOW_NS - 90 * SECOND_NS
-    share.statistics.version = "12345"
-    share.book.pass_over(Origin.LINE, Silence.BOOKMARK, count=6)
-    share.book.pass_over(Origin.LIST, Silence.DUPLICATE, count=2)
+def test_the_source() -> None:
+    read = {"lines": 6, "list_items": 2, "bookmarks": 6, "duplicates": 2, "received": 0}
+    status = reading(
+        known_objects=9,
+        dirty_objects=4,
+        handler_errors=1,
+        last_activity_ns=NOW_NS - 90 * SECOND_NS,
+        resource_version="12345",
+        counters={
+            "read": read,
+            "connects": {"listed": 2},
+            "relists": {"expired": 1},
+            "failures": {"forbidden": 3},
+        },
+    )
 
-    samples = scrape(collector(Pipeline(share=share)))
+    samples = scrape(collector(Pipeline(status=status)))
 
     assert samples[own("source_up")] == 1
     assert samples[own("source_synced")] == 1
@@ -256,61 +242,78 @@ def test_the_informer_and_the_readers_own_book() -> None:
     assert samples[own("watch_failures_total", reason="forbidden")] == 3
     assert samples[own("watch_last_activity_timestamp_seconds")] == NOW_SECONDS - 90
     assert samples[own("watch_last_resource_version")] == 12345
-    read = {
+    assert read == {
         dict(labels)["what"]: value
         for (name, labels), value in samples.items()
         if name == "zenstreams_source_read_total"
     }
-    assert read == {
-        "lines": 6,
-        "list_items": 2,
-        "gets": 0,
-        "synthetic_deletes": 0,
-        "bookmarks": 6,
-        "duplicates": 2,
-        "server_errors": 0,
-        "received": 0,
-    }
 
 
 def test_a_source_that_does_not_read_is_down_and_claims_nothing() -> None:
-    samples = scrape(collector(Pipeline(), Pipeline(ingester="ns/b", share=Share(condition="x"))))
+    failing = SourceStatus("informer", up=False, synced=False, reason="Forbidden", message="x")
+    samples = scrape(collector(Pipeline(status=failing)))
 
-    assert samples[own("source_up")] == samples[own("source_up", ingester="ns/b")] == 0
-    assert samples[own("source_synced")] == samples[own("source_synced", ingester="ns/b")] == 0
+    assert samples[own("source_up")] == 0
+    assert samples[own("source_synced")] == 0
     assert own("cache_objects") not in samples
-    assert own("watch_last_activity_timestamp_seconds", ingester="ns/b") not in samples
-    assert own("watch_last_resource_version", ingester="ns/b") not in samples
+    assert own("watch_last_activity_timestamp_seconds") not in samples
+    assert own("watch_last_resource_version") not in samples
+
+
+def test_a_resource_version_that_is_no_number_is_not_exported() -> None:
+    samples = scrape(collector(Pipeline(status=reading(resource_version="abc"))))
+
+    assert own("watch_last_resource_version") not in samples
 
 
 def test_the_process() -> None:
-    durations = DurationCounts()
-    durations.add(0.02)
-    durations.add(90.0)
-    process = ProcessReading(
-        lambda: {("apply", 200): 7, ("apply", 0): 1},
-        lambda: {"apply": durations},
-        lambda: {"read": 0.0, "write": 12.5},
-        lambda: 2,
-        lambda: 3,
+    durations = Histogram((0.005, 0.025, 60.0))
+    durations.observe(0.02)
+    durations.observe(90.0)
+    process = ProcessStatus(
+        "1.2.3",
+        requests={("apply", 200): 7, ("apply", 0): 1},
+        durations={"apply": durations},
+        waited_seconds={"read": 0.0, "write": 12.5},
+        suspensions=2,
+        dead_letters=3,
     )
 
     samples = scrape(collector(process=process))
 
-    assert samples[bare("sink_requests_total", verb="apply", code="200")] == 7
-    assert samples[bare("sink_requests_total", verb="apply", code="0")] == 1
-    assert samples[bare("sink_request_duration_seconds_bucket", verb="apply", le="0.005")] == 0
-    assert samples[bare("sink_request_duration_seconds_bucket", verb="apply", le="0.025")] == 1
-    assert samples[bare("sink_request_duration_seconds_bucket", verb="apply", le="+Inf")] == 2
-    assert samples[bare("sink_request_duration_seconds_sum", verb="apply")] == 90.02
+    assert samples[bare("apiserver_requests_total", verb="apply", code="200")] == 7
+    assert samples[bare("apiserver_requests_total", verb="apply", code="0")] == 1
+    duration = "apiserver_request_duration_seconds"
+    assert samples[bare(f"{duration}_bucket", verb="apply", le="0.005")] == 0
+    assert samples[bare(f"{duration}_bucket", verb="apply", le="0.025")] == 1
+    assert samples[bare(f"{duration}_bucket", verb="apply", le="+Inf")] == 2
+    assert samples[bare(f"{duration}_sum", verb="apply")] == 90.02
     assert samples[bare("client_wait_seconds_total", bucket="write")] == 12.5
-    assert samples[bare("sink_holds")] == 2
+    assert samples[bare("sink_suspensions")] == 2
     assert samples[bare("dlq_items")] == 3
     assert samples[bare("build_info", version="1.2.3")] == 1
 
 
-def test_openmetrics_says_the_same() -> None:
-    pipeline = Pipeline(share=Share(known=1))
+def test_the_traces() -> None:
+    counts = TraceCounts(
+        built=9, exported=4, lost={LossReason.TIMEOUT: 5}, suppressed={"stored": 2}
+    )
+
+    samples = scrape(collector(process=ProcessStatus("1", traces=counts)))
+
+    assert samples[bare("spans_built_total")] == 9
+    assert samples[bare("spans_exported_total")] == 4
+    assert samples[bare("traces_suppressed_total", **{"class": "stored"})] == 2
+    assert named(samples, "zenstreams_spans_lost_total") == {
+        "queue_full": 0,
+        "rejected": 0,
+        "timeout": 5,
+        "shutdown": 0,
+    }
+
+
+def test_openmetrics_has_the_same_samples() -> None:
+    pipeline = Pipeline(status=reading(known_objects=1, last_activity_ns=1))
     pipeline.end(NEWER)
     registry = CollectorRegistry()
     registry.register(collector(pipeline))
@@ -330,11 +333,10 @@ def test_openmetrics_says_the_same() -> None:
 def test_a_later_pipeline_is_read_by_the_next_scrape() -> None:
     pipelines: list[Pipeline] = []
     metrics = Metrics(
-        lambda: pipelines,
-        ProcessReading(dict, dict, dict, lambda: 0, lambda: 0),
+        lambda: [it.read() for it in pipelines],
+        lambda: ProcessStatus("1"),
         now_ns=lambda: NOW_NS,
         wall_seconds=lambda: NOW_SECONDS,
-        version="1",
     )
     assert own("events_in_flight") not in scrape(metrics)
 

@@ -9,26 +9,25 @@ from typing import Any
 import pytest
 
 from operators.buffer import Buffer, WhenFull
-from operators.model.event import Change
 from operators.throttle import Throttle, WhenOver
-from sinks.writer import Answer
-from streams.observability.encode import encoded
+from sinks.responses import WriteResponse
+from streams.observability.otlp import encode_tree
 from tests.kit.doubles import OK, UNANSWERED, ScriptedWriter
 from tests.kit.otlp import Trace, decoded_spans, traces_of
 from tests.kit.shape import faults
-from tests.kit.traced import UNWANTED, Kept, TracedPipeline, event, observation_of
+from tests.kit.traced import UNWANTED, Kept, TracedPipeline, event, observation_of, removal
 
 SECOND = 1_000_000_000
 WALL_NS = 1_790_000_000 * SECOND
-MADE = Answer(201, b'{"metadata":{"uid":"uid-of-it"}}')
+MADE = WriteResponse(201, b'{"metadata":{"uid":"uid-of-it"}}')
 
 
 class World:
     """A pipeline on a clock that only sleeping moves, and the traces it kept."""
 
-    def __init__(self, *answers: Answer, **how: Any) -> None:
+    def __init__(self, *responses: WriteResponse, **how: Any) -> None:
         self.now_ns = 5 * SECOND
-        self.writer = ScriptedWriter(*answers)
+        self.writer = ScriptedWriter(*responses)
         self.kept = Kept()
         self.pipeline = TracedPipeline(
             self.writer,
@@ -49,10 +48,10 @@ class World:
     @property
     def traces(self) -> list[Trace]:
         """The kept traces in the order in which the events ended, as they are on the wire."""
-        spans = [span for tree in self.kept.trees for span in decoded_spans(encoded(tree))]
+        spans = [span for tree in self.kept.trees for span in decoded_spans(encode_tree(tree))]
         traces = list(traces_of(spans).values())
         assert faults(traces) == []
-        # Nothing takes time here that is not a stay or a wait, so none may be left for the books.
+        # Nothing takes time here that is not a stay or a wait, so none may be left unexplained.
         assert not any(trace.named("settle") for trace in traces)
         return traces
 
@@ -65,7 +64,7 @@ def names(trace: Trace) -> list[str]:
     return [span.name for span in trace.children]
 
 
-STEPS = ["receive", "buffer", "normalise", "filter", "describe", "dedup", "lane"]
+STEPS = ["receive", "buffer", "classify", "filter", "describe", "deduplicate", "queue"]
 
 
 def test_a_stored_event_names_its_observation_and_its_request() -> None:
@@ -106,7 +105,7 @@ def test_a_stored_event_names_its_observation_and_its_request() -> None:
             "zenstreams.sink.attempt": 1,
         }
         assert trace.named("filter")[0].attributes == {"zenstreams.filter.verdict": "pass"}
-        assert trace.named("dedup")[0].attributes == {"zenstreams.dedup.verdict": "new"}
+        assert trace.named("deduplicate")[0].attributes == {"zenstreams.dedup.verdict": "new"}
         (receive,) = trace.named("receive")
         assert receive.attributes == {"zenstreams.payload.size": len(event("a").raw)}
         assert root.start_ns == WALL_NS
@@ -114,7 +113,7 @@ def test_a_stored_event_names_its_observation_and_its_request() -> None:
     run(scene)
 
 
-def test_a_duplicate_links_to_the_event_that_made_its_observation() -> None:
+def test_a_duplicate_links_to_the_event_that_created_its_observation() -> None:
     async def scene() -> None:
         world = World(MADE)
         for version in (1, 2):
@@ -126,7 +125,7 @@ def test_a_duplicate_links_to_the_event_that_made_its_observation() -> None:
         assert duplicate.root.links == ((first.root.trace_id, first.root.span_id),)
         for key in ("zenstreams.observation.uid", "zenstreams.observation.name"):
             assert duplicate.root.attributes[key] == first.root.attributes[key]
-        (dedup,) = duplicate.named("dedup")
+        (dedup,) = duplicate.named("deduplicate")
         assert dedup.attributes == {
             "zenstreams.dedup.verdict": "duplicate",
             "zenstreams.dedup.reason": "unchanged",
@@ -155,7 +154,7 @@ def test_a_filtered_event_names_its_rule_and_is_no_error() -> None:
 
 
 @pytest.mark.parametrize("policy", [WhenFull.DROP_NEWEST, WhenFull.DROP_OLDEST, WhenFull.BLOCK])
-def test_a_dropped_event_says_how_long_it_waited_and_why(policy: WhenFull) -> None:
+def test_a_dropped_event_has_its_wait_and_its_policy(policy: WhenFull) -> None:
     async def scene() -> None:
         world = World(buffer=Buffer(capacity=2, in_flight=1, when_full=policy))
         world.writer.gate = asyncio.Event()
@@ -192,7 +191,7 @@ def test_a_spilled_event_is_coalesced_and_no_error() -> None:
     run(scene)
 
 
-def test_the_newest_links_to_all_whose_place_it_took_and_they_to_the_next() -> None:
+def test_the_newest_links_to_all_it_replaced_and_each_of_them_to_the_next() -> None:
     async def scene() -> None:
         world = World(buffer=Buffer(capacity=60, in_flight=1))
         world.writer.gate = asyncio.Event()
@@ -220,7 +219,7 @@ def test_the_newest_links_to_all_whose_place_it_took_and_they_to_the_next() -> N
 
 def test_every_attempt_and_every_wait_is_a_span() -> None:
     async def scene() -> None:
-        busy = Answer(503, reason="ServiceUnavailable", retry_after_seconds=7.0)
+        busy = WriteResponse(503, reason="ServiceUnavailable", retry_after_seconds=7.0)
         world = World(busy, UNANSWERED, MADE)
         world.pipeline.offer(event("a"))
         await world.pipeline.drained()
@@ -241,7 +240,7 @@ def test_every_attempt_and_every_wait_is_a_span() -> None:
 
 def test_a_wait_for_the_clients_own_limit_is_a_span_of_its_own() -> None:
     async def scene() -> None:
-        world = World(Answer(201, MADE.body, waited_seconds=2.0))
+        world = World(WriteResponse(201, MADE.body, waited_seconds=2.0))
         world.writer.takes = lambda: world.pass_seconds(2.5)
         world.pipeline.offer(event("a"))
         await world.pipeline.drained()
@@ -255,7 +254,9 @@ def test_a_wait_for_the_clients_own_limit_is_a_span_of_its_own() -> None:
 
 def test_a_dead_letter_is_an_error_with_the_servers_own_reason() -> None:
     async def scene() -> None:
-        world = World(Answer(422, reason="Invalid", message="spec.severity: Unsupported value"))
+        world = World(
+            WriteResponse(422, reason="Invalid", message="spec.severity: Unsupported value")
+        )
         world.pipeline.offer(event("a"))
         await world.pipeline.drained()
 
@@ -274,15 +275,15 @@ def test_a_dead_letter_is_an_error_with_the_servers_own_reason() -> None:
     run(scene)
 
 
-def test_what_cannot_be_decoded_never_met_the_sink() -> None:
+def test_what_cannot_be_decoded_has_no_span_of_the_sink() -> None:
     async def scene() -> None:
         world = World()
         world.pipeline.offer(event("a", raw=b"{"))
 
         (trace,) = world.traces
-        assert names(trace) == ["receive", "buffer", "normalise", "dead letter"]
+        assert names(trace) == ["receive", "buffer", "classify", "dead letter"]
         assert trace.root.attributes["error.type"] == "UndecodableError"
-        assert trace.named("normalise")[0].is_error
+        assert trace.named("classify")[0].is_error
 
     run(scene)
 
@@ -290,13 +291,13 @@ def test_what_cannot_be_decoded_never_met_the_sink() -> None:
 def test_a_stage_that_raises_is_our_own_error() -> None:
     async def scene() -> None:
         world = World()
-        setattr(world.pipeline.books.index, "_known", None)  # noqa: B010  any defect would do
+        setattr(world.pipeline.parts.state, "_stored", None)  # noqa: B010  any defect would do
         world.pipeline.offer(event("a"))
 
         (trace,) = world.traces
         assert trace.outcome == "failed"
-        assert names(trace)[-1] == "dedup"
-        assert trace.named("dedup")[0].is_error
+        assert names(trace)[-1] == "deduplicate"
+        assert trace.named("deduplicate")[0].is_error
         assert trace.root.attributes["error.type"] == "AttributeError"
 
     run(scene)
@@ -318,8 +319,8 @@ def test_a_throttled_event_waits_in_a_span_or_ends_without_an_error() -> None:
         await world.pipeline.drained()
         waits = [trace.named("throttle")[0].seconds for trace in world.traces]
         assert waits == [0, 2]
-        said = world.traces[1].named("throttle")[0].attributes
-        assert said == {"zenstreams.throttle.wait_ms": 2000.0}
+        attributes = world.traces[1].named("throttle")[0].attributes
+        assert attributes == {"zenstreams.throttle.wait_ms": 2000.0}
 
         ending = World(throttle=Throttle(per_second=0.5, burst=1, when_over=WhenOver.END))
         ending.pipeline.offer(event("a"), event("b"))
@@ -332,10 +333,12 @@ def test_a_throttled_event_waits_in_a_span_or_ends_without_an_error() -> None:
 
 def test_what_is_resolved_reads_and_writes_and_keeps_the_uid() -> None:
     async def scene() -> None:
-        stored = Answer(200, b'{"metadata":{"name":"x","namespace":"n","resourceVersion":"7"}}')
+        stored = WriteResponse(
+            200, b'{"metadata":{"name":"x","namespace":"n","resourceVersion":"7"}}'
+        )
         world = World(MADE, stored, OK)
-        for change in (Change.ADDED, Change.DELETED):
-            world.pipeline.offer(event("a", change=change))
+        for one in (event("a"), removal("a", 2)):
+            world.pipeline.offer(one)
             await world.pipeline.drained()
 
         _, resolved = world.traces

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.observability.encode import Envelope, encoded, framed
-from streams.observability.span import VALUE_BYTES, Span, SpanKind, SpanTree, Value, clean
+from streams.observability.environment import read_environment
+from streams.observability.otlp import Envelope, OtlpClient, encode_tree, framed
+from streams.observability.spans import VALUE_BYTES, Span, SpanKind, SpanTree, Value, clean
 from tests.kit.otlp import decoded, decoded_spans, traces_of
 
 IDS = st.integers(1, (1 << 64) - 1)
@@ -12,6 +15,9 @@ TRACE_IDS = st.integers(1, (1 << 128) - 1)
 NANOSECONDS = st.integers(0, (1 << 63) - 1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=300)
 INTEGERS = st.integers(-(1 << 63), (1 << 63) - 1)
+PARTIAL_SUCCESS = b"\x0a\x06\x08\x02\x12\x02no"
+"""An ExportTraceServiceResponse: two spans rejected, and "no" said of them."""
+
 VALUES = st.one_of(TEXTS, st.booleans(), INTEGERS, st.floats(allow_nan=False))
 
 
@@ -44,7 +50,7 @@ def _span(draw: st.DrawFn, span_id: int, *, parent_id: int) -> Span:
 
 @given(trees())
 def test_what_is_encoded_is_what_is_decoded(tree: SpanTree) -> None:
-    came = decoded_spans(encoded(tree))
+    came = decoded_spans(encode_tree(tree))
 
     for span, wire in zip(tree.spans, came, strict=True):
         assert wire.trace_id == f"{tree.trace_id:032x}"
@@ -52,7 +58,7 @@ def test_what_is_encoded_is_what_is_decoded(tree: SpanTree) -> None:
         assert wire.parent_id == (f"{span.parent_id:016x}" if span.parent_id else "")
         assert (wire.name, wire.kind) == (span.name, span.kind.name)
         assert (wire.start_ns, wire.end_ns) == (span.start_ns, span.end_ns)
-        said: dict[str, Value] = dict(span.attributes)
+        said: dict[str, Value] = dict(span.all_attributes)
         if span.error_type:
             said["error.type"] = span.error_type
         assert wire.attributes == said
@@ -66,7 +72,7 @@ def test_what_is_encoded_is_what_is_decoded(tree: SpanTree) -> None:
 @given(st.lists(trees(), max_size=5))
 def test_encoded_traces_joined_are_a_request(made: list[SpanTree]) -> None:
     envelope = Envelope({"service.name": "a", "n": 1, "l": ["x", "y"]}, schema_url="u", version="1")
-    request = envelope.request(map(encoded, made))
+    request = envelope.request(map(encode_tree, made))
 
     came = decoded(request)
     assert len(came) == sum(len(tree.spans) for tree in made)
@@ -93,3 +99,29 @@ def test_what_looks_like_a_token_is_masked_before_it_is_cut() -> None:
     token = "ghp_" + "a1B2" * 10
 
     assert clean("x" * 230 + " " + token) == "x" * 230 + " ***"
+
+
+def test_an_answer_in_pieces_is_read_whole() -> None:
+    body = PARTIAL_SUCCESS
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"request")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:3])
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        writer.write(body[3:])
+        await writer.drain()
+        writer.close()
+
+    async def scene() -> None:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        otlp = read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{port}"})
+        assert otlp is not None
+        collector = OtlpClient(otlp, None, user_agent="a")
+        async with server:
+            reply = await collector.send(b"request")
+            await collector.close()
+        assert (reply.rejected_spans, reply.detail) == (2, "no")
+
+    asyncio.run(scene())
