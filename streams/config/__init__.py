@@ -1,1 +1,1 @@
-"""The document a user writes, one per source: what it may say, and what is found in it."""
+"""The Ingester document: its model, how it is read and checked, and the plan that is made of it."""

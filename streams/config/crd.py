@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions of Ingesters and Observations, made of the models."""
+"""The CustomResourceDefinitions of Ingesters and Observations, generated from the models."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
+from operators.model.api import GROUP, VERSIONS
 from sinks.resource import ObservationSpec
 from streams.config.ingester import IngesterSpec
-from streams.config.source import GROUP, VERSIONS
-from streams.config.structural import Schema, structural
+from streams.config.schema import Schema, structural
 
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _CONDITION = {
@@ -66,7 +66,7 @@ _INGESTER_COLUMNS = [
 
 
 def manifests() -> list[Schema]:
-    """The definitions of Ingester and Observation, as the API server takes them."""
+    """The definitions of Ingester and Observation as objects of the API server."""
     return [
         _definition("Ingester", ["ing", "ingester"], spec=IngesterSpec, columns=_INGESTER_COLUMNS),
         _definition(
@@ -76,12 +76,12 @@ def manifests() -> list[Schema]:
 
 
 def render() -> str:
-    """The definitions as YAML, a document each."""
+    """The definitions as YAML, one document each."""
     return "".join(files().values())
 
 
 def files() -> dict[str, str]:
-    """What stands in ``deploy/crds``, by the name of the file."""
+    """The content of the files in ``deploy/crds``, by file name."""
     return {
         f"{one['spec']['names']['plural']}.yaml": f"---\n{rendered(one)}" for one in manifests()
     }
@@ -95,9 +95,9 @@ def rendered(definition: Mapping[str, Any]) -> str:
 
 
 class _WithoutAliases(yaml.SafeDumper):
-    """Writes both versions' schema out: a manifest with anchors is hard to read."""
+    """Repeats the schema for each version: a manifest with anchors is hard to read."""
 
-    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  every object is written out
+    def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002  no object gets an anchor
         return True
 
 
@@ -151,5 +151,5 @@ def _schema(spec: type[BaseModel]) -> Schema:
             "status": _STATUS,
         },
     }
-    # A spec that requires nothing may be left out, as in the contract.
+    # As in zen-watcher's contract, a spec without required fields may be omitted.
     return schema | ({"required": ["spec"]} if "required" in inner else {})

@@ -1,4 +1,4 @@
-"""Where an Ingester's Observations go, and how they are shaped for it."""
+"""The destinations of an Ingester: the custom resources it writes, and how their fields are derived."""
 
 from __future__ import annotations
 
@@ -8,110 +8,141 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticKnownError
 
+from operators.model.api import GROUP
 from operators.model.severity import Level
-from streams.config.source import GROUP
-from streams.config.values import Domain, EventType, Fraction, Many, Open, Slug, Spec
+from operators.model.spec import Fraction, Many, Spec
+from streams.config.values import Domain, EventType, Open, Slug
 
 _NEEDS_A_NAME: JsonDict = {
     "rule": "self.type != 'crd' || has(self.gvr) || (has(self.value) && size(self.value) > 0)",
-    "message": "a destination of type crd needs value or gvr",
+    "message": "a destination of type crd needs value or gvr, such as value: observations",
 }
 
 
 class FieldMapping(Spec):
-    """Copies a value from the event to the Observation."""
+    """Copies a value of the event into the Observation's details."""
 
-    from_: str = Field(alias="from", description="Dotted path in the event.")
-    to: str = Field(description="Key under the Observation's details.")
+    from_: str = Field(
+        alias="from", description="Dotted path of the value in the event.", examples=["spec.image"]
+    )
+    to: str = Field(description="Key in the Observation's details.", examples=["image"])
     transform: str | None = Field(
-        default=None, description="lower, upper or truncate:N, applied to text."
+        default=None,
+        description="Change applied to text: lower, upper or truncate:N.",
+        examples=["truncate:80"],
     )
 
 
 class ResourceReference(Spec):
-    """An object of the cluster."""
+    """Names an object of the cluster."""
 
-    api_version: str | None = Field(default=None, description="API version of the object.")
-    kind: str | None = Field(default=None, description="Kind of the object.")
+    api_version: str | None = Field(
+        default=None, description="API version of the object.", examples=["apps/v1"]
+    )
+    kind: str | None = Field(
+        default=None, description="Kind of the object.", examples=["Deployment"]
+    )
     name: str | None = Field(default=None, description="Name of the object.")
     namespace: str | None = Field(default=None, description="Namespace of the object.")
 
 
 class OwnerFields(Spec):
-    """The fields of an event that name an owner."""
+    """Which fields of the event name the owner of its object."""
 
-    api_version_field: str | None = Field(default=None, description="Path of the API version.")
-    kind_field: str | None = Field(default=None, description="Path of the kind.")
-    name_field: str | None = Field(default=None, description="Path of the name.")
-    namespace_field: str | None = Field(default=None, description="Path of the namespace.")
+    api_version_field: str | None = Field(
+        default=None, description="Dotted path of the owner's API version."
+    )
+    kind_field: str | None = Field(default=None, description="Dotted path of the owner's kind.")
+    name_field: str | None = Field(default=None, description="Dotted path of the owner's name.")
+    namespace_field: str | None = Field(
+        default=None, description="Dotted path of the owner's namespace."
+    )
 
 
 class ResourceExtraction(Spec):
-    """How the object an event is about is found in it."""
+    """How the object that an event describes is found in the event."""
 
     strategy: Literal["jsonpath", "k8s_owner", "manual"] | None = Field(
-        default=None, description="Way to find it."
+        default=None, description="Which of the following blocks is read."
     )
-    jsonpath: Open = Field(default=None, description="Read for strategy jsonpath.")
+    jsonpath: Open = Field(default=None, description="JSONPath expressions; strategy: jsonpath.")
     k8s_owner: OwnerFields | None = Field(
-        default=None, alias="k8sOwner", description="Read for strategy k8s_owner."
+        default=None, alias="k8sOwner", description="Fields of the owner; strategy: k8s_owner."
     )
-    manual: Many[Open] = Field(default=(), description="Read for strategy manual.")
+    manual: Many[Open] = Field(default=(), description="Rules in order; strategy: manual.")
 
 
 class Templates(Spec):
-    """Go templates of texts."""
+    """Go templates of the Observation's texts."""
 
-    title: str | None = Field(default=None, description="Template of the title.")
+    title: str | None = Field(
+        default=None,
+        description="Template of the title.",
+        examples=["{{ .metadata.name }} is failing"],
+    )
     description: str | None = Field(default=None, description="Template of the description.")
 
 
 class Mapping(Spec):
-    """How an event becomes an Observation."""
+    """How the fields of an Observation are derived from an event."""
 
     domain: Domain | None = Field(default=None, description="Domain of the Observation.")
-    type: EventType | None = Field(default=None, description="Type of the Observation.")
+    type: EventType | None = Field(
+        default=None, description="Type of the Observation.", examples=["runtime_threat"]
+    )
     priority: dict[str, Fraction] | None = Field(
-        default=None, description="Priority by a value or a key of the event."
+        default=None,
+        description="Priority from 0 to 1, by a value or key of the event.",
+        examples=[{"Critical": 1.0}],
     )
     severity_map: dict[str, Level] | None = Field(
-        default=None, description="Severity by the source's own word for it."
+        default=None,
+        description="Severity by the severity that the source reports.",
+        examples=[{"Warning": "MEDIUM"}],
     )
-    field_mapping: Many[FieldMapping] = Field(default=(), description="Values to copy.")
+    field_mapping: Many[FieldMapping] = Field(
+        default=(), description="Values to copy from the event into the Observation's details."
+    )
     resource: ResourceReference | None = Field(
-        default=None, description="The object every event is about."
+        default=None, description="The object that every event describes."
     )
     resource_extraction: ResourceExtraction | None = Field(
-        default=None, description="How the object an event is about is found in it."
+        default=None,
+        description="How the object that an event describes is found in the event.",
     )
-    templates: Templates | None = Field(default=None, description="Templates of texts.")
+    templates: Templates | None = Field(
+        default=None, description="Go templates of the Observation's texts."
+    )
 
 
 class DestinationGvr(Spec):
-    """A kind of custom resource to write."""
+    """Names the custom resource to write by group, version and plural."""
 
-    group: str | None = Field(default=None, description="API group; the core group if empty.")
-    version: str = Field(description="API version.")
-    resource: str = Field(description="Plural name of the resource.")
+    group: str | None = Field(
+        default=None, description="API group; the core group if empty.", examples=[GROUP]
+    )
+    version: str = Field(description="API version.", examples=["v1"])
+    resource: str = Field(description="Plural name of the resource.", examples=["observations"])
 
 
 class Destination(Spec):
-    """Custom resources to write."""
+    """Custom resources that are written. Observations are the only ones in this version."""
 
     model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [_NEEDS_A_NAME]})
 
-    type: Literal["crd"] = Field(description="Kind of destination.")
-    name: str | None = Field(default=None, description="What to call it.")
+    type: Literal["crd"] = Field(description="Kind of the destination; crd is the only one.")
+    name: str | None = Field(default=None, description="Name of the destination.")
     gvr: DestinationGvr | None = Field(
-        default=None, description="The kind to write; goes before value."
+        default=None, description="The custom resource to write; preferred to value."
     )
     value: Slug | None = Field(
         default=None,
         validate_default=True,
-        description=f"Plural name of a kind of {GROUP}, such as observations.",
+        description=f"Plural name of a custom resource of the group {GROUP}; required unless gvr is set.",
+        examples=["observations"],
     )
     mapping: Mapping | None = Field(
-        default=None, description="How an event becomes what is written."
+        default=None, description="How the fields of an Observation are derived from an event."
     )
 
     @field_validator("value")

@@ -1,4 +1,4 @@
-"""YAML and JSON text as values that know their lines, bounded against text that was made to hurt.
+"""YAML and JSON text as values with their lines, bounded in depth and size so that no text exhausts the process.
 
 Scalars are read as kubectl reads them (go-yaml 2: ``yes`` and ``on`` are true, ``010`` is eight).
 No tag makes anything but text, numbers, booleans and null.
@@ -6,6 +6,7 @@ No tag makes anything but text, numbers, booleans and null.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -13,15 +14,38 @@ from typing import Any, cast
 
 import yaml
 
-from streams.config.scalars import Scalar, scalar
-
 MAX_DEPTH = 64
-"""Deeper than any manifest, and far from Python's own limit."""
+"""Deeper than any manifest, and far below Python's recursion limit."""
 MAX_VALUES = 100_000
-"""Values of one document with its aliases written out: a bomb of aliases never goes off."""
+"""Values of one document with its aliases expanded, against exponential expansion (\"billion laughs\")."""
 
 Location = tuple[str | int, ...]
+Scalar = str | int | float | bool | None
 Value = Scalar | dict[str, Any] | list[Any]
+
+_WORDS: dict[str, Scalar] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(
+        ["y", "Y", "yes", "Yes", "YES", "true", "True", "TRUE", "on", "On", "ON"], True
+    ),
+    **dict.fromkeys(
+        ["n", "N", "no", "No", "NO", "false", "False", "FALSE", "off", "Off", "OFF"], False
+    ),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), math.nan),
+    **dict.fromkeys(
+        (".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"),
+        math.inf,
+    ),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), -math.inf),
+}
+_WHOLE = re.compile(r"([-+]?)(?:0[bB]([01]+)|0[oO]?([0-7]+)|0[xX]([0-9a-fA-F]+)|(0|[1-9][0-9]*))")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_BASES = (2, 8, 16, 10)
+_MAX_NUMBER_CHARACTERS = 64
+"""Longer text is not read as a number: parsing takes time that grows with its square."""
+_LEAST_INTEGER, _MOST_INTEGER = -(2**63), 2**64 - 1
+_EXPONENT_FROM = 1e21
+"""From here on Go formats a float with an exponent, below without: there a whole float is read as an integer."""
 
 _MERGE = "<<"
 _CORE = "tag:yaml.org,2002:"
@@ -32,7 +56,7 @@ _ESCAPE = re.compile(r"\\(?:u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-f
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong with the text itself."""
+    """An error of the text itself, which no value can show."""
 
     line: int
     message: str
@@ -40,7 +64,7 @@ class Problem:
 
 @dataclass(slots=True)
 class Document:
-    """One document of a stream: its value, the lines of its places, and what is wrong with its text."""
+    """One document of a stream: its value, the line of each place, and the errors of its text."""
 
     line: int
     value: Value = None
@@ -55,7 +79,7 @@ class Document:
 
 
 class _RefusedError(Exception):
-    """The text cannot be read on."""
+    """The rest of the text cannot be read."""
 
     def __init__(self, line: int, message: str) -> None:
         super().__init__(message)
@@ -63,7 +87,7 @@ class _RefusedError(Exception):
 
 
 def documents(text: str) -> Iterator[Document]:
-    """Read a stream of documents; what cannot be read ends it, as the problem of a last one."""
+    """Read a stream of documents; text that cannot be read ends the stream, as the problem of a last document."""
     line = 1
     try:
         events = _events(text)
@@ -78,17 +102,17 @@ def documents(text: str) -> Iterator[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = mark.line + 1 if mark is not None else line
-        said = ", ".join(filter(None, (error.problem, error.context)))
-        yield Document(where, problems=[Problem(where, f"not YAML: {said}")])
+        reason = ", ".join(filter(None, (error.problem, error.context)))
+        yield Document(where, problems=[Problem(where, f"not YAML: {reason}")])
     except yaml.YAMLError as error:
         position = getattr(error, "position", 0)
         where = text.count("\n", 0, position) + 1
-        said = str(error).splitlines()[0]
-        yield Document(where, problems=[Problem(where, f"not YAML: {said}")])
+        reason = str(error).splitlines()[0]
+        yield Document(where, problems=[Problem(where, f"not YAML: {reason}")])
 
 
 def json_as_yaml(text: str) -> str:
-    """Take from JSON the two things that YAML does not have: tabs, and pairs of surrogates.
+    """Replace the two parts of JSON that YAML does not have: tabs, and pairs of surrogates.
 
     A tab is legal JSON only between values, so that no value changes.
     """
@@ -110,7 +134,7 @@ def _events(text: str) -> Iterator[yaml.Event]:
 
 @dataclass(frozen=True, slots=True)
 class _Anchored:
-    """A value with an anchor; its size and its depth count with all aliases written out."""
+    """A value with an anchor; its size and its depth count with all aliases expanded."""
 
     value: Value
     values: int
@@ -148,8 +172,8 @@ class _Builder:
     def _made(self, event: yaml.Event, location: Location) -> Value:
         tag = getattr(event, "tag", None)
         if tag not in _KNOWN:
-            said = f"found the tag {tag}; text, numbers, true, false and null are allowed"
-            self.document.problems.append(Problem(_line(event), said))
+            message = f"found the tag {tag}, allowed: text, numbers, true, false and null"
+            self.document.problems.append(Problem(_line(event), message))
         if isinstance(event, yaml.ScalarEvent):
             plain = (tag is None and event.implicit[0]) or tag in _RESOLVED
             return scalar(event.value) if plain else event.value
@@ -175,7 +199,7 @@ class _Builder:
         merged: list[tuple[int, Value]] = []
         while not isinstance(event := next(self._events), yaml.MappingEndEvent):
             if not isinstance(event, yaml.ScalarEvent):
-                raise _RefusedError(_line(event), "found a key that is no text")
+                raise _RefusedError(_line(event), "found a key that is not text")
             if event.value == _MERGE and event.implicit[0]:
                 value = self._value(next(self._events), (*location, _MERGE))
                 merged.append((_line(event), value))
@@ -191,16 +215,16 @@ class _Builder:
         key, line = event.value, _line(event)
         if key in fields:
             first = self.document.lines[*location, key]
-            said = f"the key {key!r} stands twice, first in line {first}"
-            self.document.problems.append(Problem(line, said))
+            message = f"found the key {key!r} a second time; the first is in line {first}"
+            self.document.problems.append(Problem(line, message))
         self.document.lines[*location, key] = line
         fields[key] = self._value(next(self._events), (*location, key))
 
     def _merge(self, line: int, value: Value, fields: dict[str, Any]) -> None:
-        """Add what ``<<`` names; what a mapping says itself goes before it."""
+        """Add the fields of the mappings that ``<<`` names; the mapping's own fields take precedence."""
         for each in cast("list[Any]", value if isinstance(value, list) else [value]):
             if not isinstance(each, dict):
-                raise _RefusedError(line, "found << with something else than a mapping")
+                raise _RefusedError(line, "found << with a value that is not a mapping")
             for key, inner in cast("dict[str, Any]", each).items():
                 fields.setdefault(key, inner)
 
@@ -215,3 +239,32 @@ class _Builder:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1
+
+
+def scalar(text: str) -> Scalar:
+    """Read an unquoted scalar: null, a boolean, a number, or else the text itself."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789" or len(text) > _MAX_NUMBER_CHARACTERS:
+        return text
+    number = _number(text.replace("_", ""))
+    return text if number is None else number
+
+
+def _number(plain: str) -> int | float | None:
+    match = _WHOLE.fullmatch(plain)
+    if match is not None:
+        digits = next(
+            int(found, base)
+            for found, base in zip(match.groups()[1:], _BASES, strict=True)
+            if found is not None
+        )
+        whole = -digits if match[1] == "-" else digits
+        if _LEAST_INTEGER <= whole <= _MOST_INTEGER:
+            return whole
+    if not _FLOAT.fullmatch(plain):
+        return None
+    number = float(plain)
+    if math.isinf(number):
+        return None
+    return int(number) if number.is_integer() and abs(number) < _EXPONENT_FROM else number

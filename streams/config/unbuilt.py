@@ -1,4 +1,4 @@
-"""The legal fields that do nothing yet: one table, which every release makes shorter."""
+"""The fields that are accepted but have no effect in this version, in one table."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from streams.config.source import GROUP, VERSIONS
+from operators.model.api import GROUP, VERSIONS
+from operators.model.spec import ADAPTIVE
 from streams.config.tree import Location
-from streams.config.values import ADAPTIVE
 
 When = Callable[[object], bool]
 
@@ -21,28 +21,26 @@ def _always(_: object) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Unbuilt:
-    """A field under ``spec``, or those of its values that ``when`` is true for; ``[]`` is every entry of a list.
+    """A field below ``spec`` without effect; in ``path``, ``[]`` is every entry of a list.
 
-    Where it ``stops``, the Ingester has nothing to run; elsewhere it runs without the field.
+    ``when`` restricts it to some of the field's values, which ``values`` names for the reference. An Ingester with a
+    field that ``stops`` is not run; others run without the field, and ``instead`` names what is used in its place.
     """
 
     path: str
     when: When = _always
+    values: str = ""
     stops: bool = False
     instead: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """An unbuilt field in a document."""
+    """A field without effect in a document."""
 
     location: Location
     stops: bool
     message: str
-
-
-def _one_of(*values: object) -> When:
-    return lambda value: value in values
 
 
 def _is_elsewhere(destination: object) -> bool:
@@ -58,23 +56,29 @@ def _are_all_elsewhere(destinations: object) -> bool:
     return all(_is_elsewhere(each) for each in cast("Sequence[object]", destinations))
 
 
+def _value(path: str, value: str, *, stops: bool = False, instead: str = "") -> Unbuilt:
+    return Unbuilt(path, lambda found: found == value, values=value, stops=stops, instead=instead)
+
+
+_OTHERS = "custom resources other than Observations"
+
 UNBUILT = (
     Unbuilt("sources", stops=True),
-    Unbuilt("ingester", _one_of("webhook", "logs"), stops=True),
-    Unbuilt("destinations", _are_all_elsewhere, stops=True),
-    Unbuilt("destinations[]", _is_elsewhere),
+    *(_value("ingester", value, stops=True) for value in ("webhook", "logs")),
+    Unbuilt("destinations", _are_all_elsewhere, values=_OTHERS, stops=True),
+    Unbuilt("destinations[]", _is_elsewhere, values=_OTHERS),
     Unbuilt("destinations[].name"),
     Unbuilt("destinations[].mapping"),
     Unbuilt("webhook"),
     Unbuilt("logs"),
-    Unbuilt("buffer.inFlight", _one_of(ADAPTIVE), instead="64 is used"),
+    _value("buffer.inFlight", ADAPTIVE, instead="64 is used"),
     *(
         Unbuilt(f"{spelling}.{field}")
         for spelling in ("deduplication", "dedup", "processing.dedup")
         for field in ("learningRate", "minChange", "maxEventsPerWindow")
     ),
     *(
-        Unbuilt(f"{spelling}.strategy", _one_of("hybrid"), instead="fingerprint is used")
+        _value(f"{spelling}.strategy", "hybrid", instead="fingerprint is used")
         for spelling in ("deduplication", "dedup", "processing.dedup")
     ),
     Unbuilt("filters.expression"),
@@ -87,45 +91,44 @@ UNBUILT = (
     Unbuilt("ttl.min"),
     Unbuilt("ttl.max"),
     Unbuilt("thresholds"),
-    Unbuilt("errorHandling.strategy", _one_of("dlq")),
-    Unbuilt("errorHandling.retry.backoff", instead="each wait is twice the one before"),
+    _value("errorHandling.strategy", "dlq"),
+    Unbuilt("errorHandling.retry.backoff", instead="each wait is twice as long as the one before"),
     Unbuilt("errorHandling.dlq"),
     Unbuilt("errorHandling.logging"),
     Unbuilt("tracing.incoming"),
 )
 
 
-def unbuilt(said: Mapping[str, object]) -> tuple[Found, ...]:
-    """Find what a spec says that has no effect yet; ``said`` leaves out what stands at its default.
+def unbuilt(spec: Mapping[str, object]) -> tuple[Found, ...]:
+    """Find the fields of a spec that have no effect yet; where one of them stops the Ingester, only those that do.
 
-    A live document has the defaults its server filled in: they are nobody's wish.
+    ``spec`` is without the fields that have their default value: a live document has the defaults that its API server
+    filled in, and a warning about those would not concern what the user wrote.
     """
-    found = tuple(_find(said))
+    found = tuple(_find(spec))
     stopping = tuple(each for each in found if each.stops)
     return stopping or found
 
 
-def _find(said: Mapping[str, object]) -> Iterator[Found]:
+def _find(spec: Mapping[str, object]) -> Iterator[Found]:
     for field in UNBUILT:
         steps = field.path.replace(_EACH, f".{_EACH}").split(".")
-        for location, value in _at(said, steps):
-            if _says_something(value) and field.when(value):
+        for location, value in _at(spec, steps):
+            if _is_set(value) and field.when(value):
                 yield Found(("spec", *location), field.stops, _message(field))
 
 
-def _says_something(value: object) -> bool:
-    """Whether anything is left of a block once what stands at its default is out."""
+def _is_set(value: object) -> bool:
+    """Whether a block holds any value that is not its default."""
     if isinstance(value, Mapping):
-        return any(map(_says_something, cast("Mapping[str, object]", value).values()))
+        return any(map(_is_set, cast("Mapping[str, object]", value).values()))
     return value != ()
 
 
 def _message(field: Unbuilt) -> str:
     if field.stops:
-        return "legal, but not built yet: this version does not run this Ingester"
-    return "accepted, but has no effect in this version" + (
-        f": {field.instead}" if field.instead else ""
-    )
+        return "not supported by this version: this Ingester is not run"
+    return "has no effect in this version" + (f": {field.instead}" if field.instead else "")
 
 
 def _at(value: object, steps: Sequence[str]) -> Iterator[tuple[Location, object]]:

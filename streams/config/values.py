@@ -1,47 +1,39 @@
-"""The kinds of value a document holds, read as strictly as the API server reads them."""
+"""The value types of documents: names, selectors and rates, checked as the API server checks them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    PlainValidator,
-    Strict,
-    StringConstraints,
-    WithJsonSchema,
-)
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
-from streams.config.selectors import check_field_selector, check_label_selector
-from streams.config.units import duration_seconds, quantity_bytes
-
-ADAPTIVE: Literal["adaptive"] = "adaptive"
 MIN_RATE = 0.1
 NAMESPACE_CHARACTERS = 63
-"""The API server takes no longer name of a namespace (DNS label)."""
+"""The longest name of a namespace that the API server accepts (a DNS label, RFC 1123)."""
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-QUANTITY = r"^\+?([0-9]+(\.[0-9]*)?|\.[0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?[0-9]+)?$"
 
-T = TypeVar("T")
+_LABEL_CHARACTERS = 63
+_PREFIX_CHARACTERS = 253
+_SHOWN_CHARACTERS = 40
 
-
-class Spec(BaseModel):
-    """A part of a document: a field it does not know is refused, and what was read never changes."""
-
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        strict=True,
-        alias_generator=to_camel,
-        allow_inf_nan=False,
-    )
+_REQUIREMENT = re.compile(
+    r"""\s*(?:
+      !\s*(?P<absent>[^\s,()=!<>]+)
+    | (?P<key>[^\s,()=!<>]+)
+      (?: \s*(?P<operator>==|=|!=)\s*(?P<value>[^\s,()=!<>]*)
+        | \s*[<>]\s*(?P<bound>[^\s,()=!<>]+)
+        | \s+(?:in|notin)\s*\((?P<values>[^()=!<>]*)\)
+      )?
+    )\s*""",
+    re.VERBOSE,
+)
+_NAME = re.compile(r"[A-Za-z0-9](?:[-A-Za-z0-9_.]*[A-Za-z0-9])?")
+_SUBDOMAIN = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
+_FIELD_TERM = re.compile(r"[^=!,\\]+(?:==|=|!=)(?:[^=,\\]|\\[=,\\])*")
+_BETWEEN_COMMAS = re.compile(r"(?:\\.|[^,])+", re.DOTALL)
+"""A backslash escapes the next character, so that the second of two escapes nothing."""
 
 
 def _rate(value: float) -> float:
@@ -52,9 +44,9 @@ def _rate(value: float) -> float:
 
 
 def matching(pattern: str, what: str, *, empty: bool = False) -> Callable[[str], str]:
-    """Make a check that the contract's schema leaves to its reader.
+    """A validator for text that matches ``pattern``, named ``what`` in its message; ``empty`` text is accepted if set.
 
-    As a pattern of the schema it would refuse manifests that the contract accepts.
+    It is not a pattern of the schema: the CRD would then reject manifests that zen-watcher's contract accepts.
     """
 
     def check(text: str) -> str:
@@ -66,82 +58,84 @@ def matching(pattern: str, what: str, *, empty: bool = False) -> Callable[[str],
 
 
 def is_namespace_name(text: str) -> bool:
-    """Whether a namespace can be called so."""
+    """Whether ``text`` is a valid name of a namespace."""
     return len(text) <= NAMESPACE_CHARACTERS and re.fullmatch(DNS_LABEL, text) is not None
 
 
-def _some(entries: tuple[T, ...]) -> tuple[T, ...]:
-    # Not by min_length, which counts only the entries that are right.
-    if not entries:
-        raise ValueError("a list with at least one entry")
-    return entries
+def check_label_selector(text: str) -> str:
+    """Return a label selector unchanged, or raise ``ValueError`` with the part that the API server would reject.
 
-
-def _duration(text: str) -> str:
-    duration_seconds(text)
+    The grammar is apimachinery's (labels.Parse): ``=``, ``==``, ``!=``, ``in``, ``notin``,
+    existence, ``!``, and whole numbers after ``<`` and ``>``.
+    """
+    position = 0 if text.strip() else len(text) + 1
+    while position <= len(text):
+        match = _REQUIREMENT.match(text, position)
+        if match is None or (match.end() < len(text) and text[match.end()] != ","):
+            raise ValueError(
+                "label requirements such as a=b, a!=b, a in (b,c), a notin (b,c), a or !a;"
+                f" not {text[position:].strip()[:_SHOWN_CHARACTERS]!r}"
+            )
+        _check_requirement(match)
+        position = match.end() + 1
     return text
 
 
-def _quantity(value: object) -> int | str:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise ValueError('a quantity of bytes such as "64Mi" or 1000000')  # noqa: TRY004  pydantic's way
-    quantity_bytes(value)
-    return value
+def _check_requirement(match: re.Match[str]) -> None:
+    _check_key(match["absent"] or match["key"])
+    if match["bound"] is not None and not re.fullmatch(r"-?[0-9]+", match["bound"]):
+        raise ValueError(f"a whole number after < or > in a label selector; not {match['bound']!r}")
+    for value in (match["value"] or "", *(match["values"] or "").split(",")):
+        _check_value(value.strip())
 
 
-def _in_flight(value: object) -> int | Literal["adaptive"]:
-    if value == ADAPTIVE:
-        return ADAPTIVE
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError("a whole number from 1, or adaptive")
-    return value
+def _check_key(key: str) -> None:
+    prefix, slash, name = key.rpartition("/")
+    if slash and not (len(prefix) <= _PREFIX_CHARACTERS and _SUBDOMAIN.fullmatch(prefix)):
+        raise ValueError(
+            f"a DNS name before the slash of a label key; not {prefix[:_SHOWN_CHARACTERS]!r}"
+        )
+    if len(name) > _LABEL_CHARACTERS or not _NAME.fullmatch(name):
+        raise ValueError(
+            f"a label key of letters, digits, '-', '_' and '.'; not {name[:_SHOWN_CHARACTERS]!r}"
+        )
 
 
-Many = Annotated[tuple[T, ...], Strict(strict=False)]
-"""A list; frozen, so that specs can be compared and kept."""
+def _check_value(value: str) -> None:
+    if value and (len(value) > _LABEL_CHARACTERS or not _NAME.fullmatch(value)):
+        raise ValueError(
+            f"a label value of at most {_LABEL_CHARACTERS} letters, digits, '-', '_' and '.',"
+            f" a letter or digit at both ends; not {value[:_SHOWN_CHARACTERS]!r}"
+        )
 
-Some = Annotated[
-    tuple[T, ...],
-    Strict(strict=False),
-    AfterValidator(_some),
-    Field(json_schema_extra={"minItems": 1}),
-]
-"""A list that is not empty."""
+
+def check_field_selector(text: str) -> str:
+    """Return a field selector unchanged, or raise ``ValueError``.
+
+    The grammar is apimachinery's (fields.ParseSelector): terms of ``=``, ``==`` and ``!=``, with a
+    backslash before ``,``, ``=`` and itself. Which fields a resource supports is known to the API server alone.
+    """
+    for term in _BETWEEN_COMMAS.findall(text):
+        if not _FIELD_TERM.fullmatch(term):
+            raise ValueError(
+                f"field requirements such as a.b=c or a.b!=c; not {term[:_SHOWN_CHARACTERS]!r}"
+            )
+    return text
+
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9-]+$")]
 EventType = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+$")]
-Window = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h)$"), AfterValidator(_duration)
-]
-Age = Annotated[
-    str, StringConstraints(pattern=r"^[0-9]+(ns|us|µs|ms|s|m|h|d)$"), AfterValidator(_duration)
-]
 Domain = Literal["security", "operations", "performance", "cost", "compliance", "custom"]
-Order = Literal["filter_first", "dedup_first"]
 
-Fraction = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[
     float, AfterValidator(_rate), WithJsonSchema({"type": "number", "minimum": MIN_RATE})
 ]
 
-Duration = Annotated[str, AfterValidator(_duration)]
 Namespace = Annotated[
     str, AfterValidator(matching(DNS_LABEL, "the name of a namespace", empty=True))
 ]
 LabelSelector = Annotated[str, AfterValidator(check_label_selector)]
 FieldSelector = Annotated[str, AfterValidator(check_field_selector)]
-
-Quantity = Annotated[
-    int | str,
-    PlainValidator(_quantity),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": QUANTITY, "minimum": 1}),
-]
-InFlight = Annotated[
-    int | Literal["adaptive"],
-    PlainValidator(_in_flight),
-    WithJsonSchema({"x-kubernetes-int-or-string": True, "pattern": "^adaptive$", "minimum": 1}),
-]
 
 Open = Annotated[object, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 """A field whose shape the contract leaves open."""

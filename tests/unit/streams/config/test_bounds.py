@@ -20,9 +20,9 @@ def tried(first_wait: str) -> dict[str, Any]:
 FIRST_WAIT = "spec.errorHandling.retry.backoffBase"
 
 
-def told(spec: dict[str, Any]) -> list[tuple[str, str]]:
+def reported(spec: dict[str, Any]) -> list[tuple[str, str]]:
     document = Ingester.model_validate(ingester(observe="occurrence", **spec))
-    return [(path_of(place), said) for place, said in shadowed(document.spec)]
+    return [(path_of(place), reason) for place, reason in shadowed(document.spec)]
 
 
 @pytest.mark.parametrize(
@@ -35,13 +35,13 @@ def told(spec: dict[str, Any]) -> list[tuple[str, str]]:
         (FIRST_WAIT, tried("1h"), "30 s is used: "),
     ],
 )
-def test_what_is_used_in_the_place_of_what_is_out_of_bounds_is_told(
+def test_a_value_out_of_bounds_is_reported_with_the_one_used(
     path: str, spec: dict[str, Any], used: str
 ) -> None:
-    ((place, said),) = told(spec)
+    ((place, reason),) = reported(spec)
 
     assert place == path
-    assert said.startswith(used)
+    assert reason.startswith(used)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_used_in_the_place_of_what_is_out_of_bounds_is_told(
     ],
 )
 def test_what_is_within_its_bounds_is_not(spec: dict[str, Any]) -> None:
-    assert told(spec) == []
+    assert reported(spec) == []
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from streams.config.crd import files, manifests, render
 from streams.config.ingester import Ingester
-from streams.config.schema import known_fields
-from streams.config.structural import structural
+from streams.config.schema import known_fields, structural
 from tests.kit.acceptance import ingester
 
 Schema = dict[str, Any]
@@ -182,7 +181,7 @@ def test_names_and_versions_are_the_contracts() -> None:
         assert spec["versions"][0]["schema"] == spec["versions"][1]["schema"]
 
 
-def test_the_text_says_what_the_manifests_say() -> None:
+def test_the_yaml_has_the_content_of_the_manifests() -> None:
     read = list(yaml.safe_load_all(render()))
 
     assert read == manifests()

@@ -20,26 +20,26 @@ def test_the_model_accepts_what_the_contract_accepts(case: Case) -> None:
             Ingester.model_validate(case.manifest)
 
 
-def test_everything_there_is_to_say_can_be_said_and_read_back() -> None:
+def test_a_document_with_every_field_survives_a_round_trip() -> None:
     document = Ingester.model_validate(WHOLE)
 
-    said = document.model_dump(by_alias=True, exclude_unset=True, mode="json")
-    assert said == WHOLE
+    value = document.model_dump(by_alias=True, exclude_unset=True, mode="json")
+    assert value == WHOLE
 
 
-def test_the_whole_ingester_says_every_field() -> None:
-    assert unsaid(WHOLE["spec"], ("spec",)) == []
+def test_the_whole_ingester_sets_every_field() -> None:
+    assert unset(WHOLE["spec"], ("spec",)) == []
 
 
-def unsaid(said: Any, place: tuple[str | int, ...]) -> list[str]:
-    if isinstance(said, list):
-        entries = enumerate(cast("list[Any]", said))
-        return [each for index, one in entries for each in unsaid(one, (*place, index))]
-    if not isinstance(said, dict):
+def unset(value: Any, place: tuple[str | int, ...]) -> list[str]:
+    if isinstance(value, list):
+        entries = enumerate(cast("list[Any]", value))
+        return [each for index, one in entries for each in unset(one, (*place, index))]
+    if not isinstance(value, dict):
         return []
-    fields = cast("dict[str, Any]", said)
+    fields = cast("dict[str, Any]", value)
     missing = [f"{place}: {name}" for name in known_fields(Ingester, place) if name not in fields]
-    return [*missing, *(each for name in fields for each in unsaid(fields[name], (*place, name)))]
+    return [*missing, *(each for name in fields for each in unset(fields[name], (*place, name)))]
 
 
 def test_a_live_document_has_fields_of_its_server() -> None:
@@ -71,7 +71,7 @@ def test_equal_specs_are_equal() -> None:
 def test_a_loop_is_refused(resource: str) -> None:
     gvr = {"group": "zen.kube-zen.io", "version": "v1", "resource": resource}
 
-    with pytest.raises(ValidationError, match="watches what it writes"):
+    with pytest.raises(ValidationError, match="watches its own output"):
         Ingester.model_validate(ingester(informer={"gvr": gvr}))
 
 

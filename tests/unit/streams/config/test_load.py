@@ -6,7 +6,7 @@ from textwrap import dedent
 
 import pytest
 
-from streams.config.findings import FindingKind, Severity
+from streams.config.findings import FindingKind, FindingSeverity
 from streams.config.load import MAX_FILE_BYTES, Loaded, load
 
 GOOD = """\
@@ -35,7 +35,7 @@ def loaded(text: str, *, name: str = "a.yaml") -> Loaded:
     return load([Path(name)], default_namespace="here")
 
 
-def told(text: str, *, name: str = "a.yaml") -> list[str]:
+def reported(text: str, *, name: str = "a.yaml") -> list[str]:
     return [str(finding) for finding in loaded(text, name=name).findings]
 
 
@@ -65,7 +65,7 @@ def test_an_unknown_field_is_a_warning_with_the_nearest_known_one() -> None:
     assert len(found.ingesters) == 1
     (finding,) = found.findings
     assert finding.kind is FindingKind.UNKNOWN_FIELD
-    assert finding.severity is Severity.WARNING
+    assert finding.severity is FindingSeverity.WARNING
     assert (finding.file, finding.line) == ("a.yaml", 9)
     assert str(finding) == (
         "a.yaml:9: warning: spec.informer.labelselector: unknown field; did you mean labelSelector?"
@@ -78,17 +78,17 @@ def test_unknown_fields_are_found_wherever_they_stand() -> None:
         "  source:", "  optimization:\n    processing:\n      a:\n        acton: warn\n  source:"
     )
 
-    assert told(text) == [
+    assert reported(text) == [
         "a.yaml:18: warning: spec.destinations[0].vale: unknown field; did you mean value?",
         (
             "a.yaml:10: warning: spec.optimization.processing.a.acton: unknown field;"
             " did you mean action?"
         ),
-        "a.yaml:3: warning: zzz: unknown field",
+        "a.yaml:3: warning: zzz: unknown field; kubectl explain ingester lists the known fields",
     ]
 
 
-def test_every_error_of_every_document_is_told() -> None:
+def test_every_error_of_every_document_is_reported() -> None:
     wrong = (
         changed("  source: deployments", "  source: Bad_Source")
         .replace("ingester: informer", "ingester: configmap")
@@ -97,11 +97,14 @@ def test_every_error_of_every_document_is_told() -> None:
     )
     wrong += "  buffer: {capacity: 0, inFlight: none, capacityBytes: 5 MB}\n"
 
-    assert told(f"{GOOD}---\n{wrong}---\n{wrong}") == [
-        f"a.yaml:{start + line}: {said}"
+    assert reported(f"{GOOD}---\n{wrong}---\n{wrong}") == [
+        f"a.yaml:{start + line}: {message}"
         for start in (13, 27)
-        for line, said in (
-            (6, 'error: spec.source: found "Bad_Source", allowed: text that matches ^[a-z0-9-]+$'),
+        for line, message in (
+            (
+                6,
+                'error: spec.source: found "Bad_Source", allowed: text that matches ^[a-z0-9-]+$; example: trivy',
+            ),
             (
                 7,
                 (
@@ -109,15 +112,15 @@ def test_every_error_of_every_document_is_told() -> None:
                     " allowed: 'informer', 'webhook' or 'logs'"
                 ),
             ),
-            (9, "error: spec.informer.gvr.version: required, but missing"),
-            (11, "error: spec.destinations[0].value: required, but missing"),
+            (9, "error: spec.informer.gvr.version: required, but missing; example: v1"),
+            (11, "error: spec.destinations[0].value: required, but missing; example: observations"),
             (12, "warning: spec.destinations[0].valve: unknown field; did you mean value?"),
             (13, "error: spec.buffer.capacity: found 0, allowed: 1 or more"),
             (
                 13,
                 (
                     'error: spec.buffer.capacityBytes: found "5 MB",'
-                    ' allowed: a quantity of bytes such as "64Mi" or 1000000'
+                    ' allowed: a quantity of bytes such as "64Mi" or 1000000; example: 256Mi'
                 ),
             ),
             (
@@ -132,7 +135,7 @@ def test_every_error_of_every_document_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "line", "said"),
+    ("old", "new", "line", "message"),
     [
         ("  name: deployments", "  labels: {}", 3, "metadata.name: required, but missing"),
         (
@@ -165,7 +168,10 @@ def test_every_error_of_every_document_is_told() -> None:
             "    gvr: {group: apps, version: v1, resource: deployments}\n",
             "",
             8,
-            "spec.informer.gvr: required, but missing: an informer needs to know what to watch",
+            (
+                "spec.informer.gvr: required, but missing;"
+                " example: {group: apps, version: v1, resource: deployments}"
+            ),
         ),
         (
             "group: apps, version: v1, resource: deployments",
@@ -174,7 +180,7 @@ def test_every_error_of_every_document_is_told() -> None:
             (
                 'spec.informer.gvr.resource: found "observations", allowed: any resource but'
                 " zen.kube-zen.io's observations and ingesters:"
-                " an Ingester that watches what it writes never ends"
+                " an Ingester that watches its own output would trigger itself endlessly; example: deployments"
             ),
         ),
         (
@@ -235,12 +241,14 @@ def test_every_error_of_every_document_is_told() -> None:
         ("  source:", "  throttle: {perSecond: 0}\n  source:", 6, "spec.throttle.perSecond: found"),
     ],
 )
-def test_an_error_says_where_what_and_what_else(old: str, new: str, line: int, said: str) -> None:
+def test_an_error_has_line_path_value_and_what_is_allowed(
+    old: str, new: str, line: int, message: str
+) -> None:
     found = loaded(changed(old, new))
 
     assert found.ingesters == ()
-    (error,) = [str(each) for each in found.findings if each.severity is Severity.ERROR]
-    assert error.startswith(f"a.yaml:{line}: error: {said}")
+    (error,) = [str(each) for each in found.findings if each.severity is FindingSeverity.ERROR]
+    assert error.startswith(f"a.yaml:{line}: error: {message}")
 
 
 def test_a_field_without_effect_is_a_warning() -> None:
@@ -248,8 +256,8 @@ def test_a_field_without_effect_is_a_warning() -> None:
 
     assert len(found.ingesters) == 1
     assert [str(finding) for finding in found.findings] == [
-        "a.yaml:14: warning: spec.filters.expression: accepted, but has no effect in this version",
-        "a.yaml:15: warning: spec.dedup: ignored: spec.deduplication says it already",
+        "a.yaml:14: warning: spec.filters.expression: has no effect in this version",
+        "a.yaml:15: warning: spec.dedup: ignored: spec.deduplication is set, too, and is preferred",
     ]
     assert [finding.kind for finding in found.findings] == [
         FindingKind.NOT_BUILT,
@@ -264,19 +272,22 @@ def test_a_kind_that_is_not_built_is_listed_but_does_not_run() -> None:
     assert not ingester.runnable
     assert [str(finding) for finding in found.findings] == [
         (
-            "a.yaml:7: warning: spec.ingester: legal, but not built yet:"
-            " this version does not run this Ingester"
+            "a.yaml:7: warning: spec.ingester: not supported by this version:"
+            " this Ingester is not run"
         )
     ]
 
 
 def test_nulls_are_pruned_as_the_server_prunes_them() -> None:
-    assert told(GOOD + "  webhook:\n  deduplication:\n    enabled:\n    fields: null\n") == []
-    assert told(changed("source: deployments\n", "source:\n")) == [
-        "a.yaml:6: error: spec.source: required, but missing"
+    assert reported(GOOD + "  webhook:\n  deduplication:\n    enabled:\n    fields: null\n") == []
+    assert reported(changed("source: deployments\n", "source:\n")) == [
+        "a.yaml:6: error: spec.source: required, but missing; example: trivy"
     ]
-    assert told(GOOD + "  deduplication: {fields: [null]}\n") == [
-        "a.yaml:13: error: spec.deduplication.fields[0]: found null, allowed: text"
+    assert reported(GOOD + "  deduplication: {fields: [null]}\n") == [
+        (
+            "a.yaml:13: error: spec.deduplication.fields[0]: found null, allowed: text;"
+            " example: [spec.image, status.phase]"
+        )
     ]
 
 
@@ -286,7 +297,7 @@ def test_other_kinds_are_skipped_with_a_note() -> None:
 
     assert len(found.ingesters) == 1
     assert [str(finding) for finding in found.findings] == [
-        'a.yaml:2: note: kind: skipped: "ConfigMap" is not Ingester'
+        'a.yaml:2: note: kind: skipped: found "ConfigMap", only Ingester is read'
     ]
 
 
@@ -313,32 +324,34 @@ def test_the_entries_of_a_list_are_read() -> None:
     assert [str(finding) for finding in found.findings] == [
         "a.yaml:20: warning: items[1].metadata.nmespace: unknown field; did you mean namespace?"
     ]
-    assert told("kind: List\nitems: 5\n") == ["a.yaml:2: error: items: found 5, allowed: a list"]
-    assert told("kind: List\nitems: [5]\n") == [
-        "a.yaml:2: error: items[0]: found 5, allowed: a Kubernetes object"
+    assert reported("kind: List\nitems: 5\n") == [
+        "a.yaml:2: error: items: found 5, allowed: a list"
+    ]
+    assert reported("kind: List\nitems: [5]\n") == [
+        "a.yaml:2: error: items[0]: found 5, allowed: a Kubernetes object with apiVersion and kind"
     ]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", "a.yaml:1: error: an empty file"),
-        ("# nothing\n---\n...\n", "a.yaml:1: error: an empty file"),
+        ("", "a.yaml:1: error: the file has no document; allowed: Ingesters"),
+        ("# nothing\n---\n...\n", "a.yaml:1: error: the file has no document; allowed: Ingesters"),
         ("just text", 'a.yaml:1: error: found "just text", allowed: a Kubernetes object'),
         ("- a\n", "a.yaml:1: error: found a list, allowed: a Kubernetes object"),
         (
             "a: 1\n",
             (
                 "a.yaml:1: error: kind: required, but missing;"
-                " Ingester is read, every other kind is skipped"
+                " allowed: Ingester (documents of other kinds are skipped)"
             ),
         ),
         ("a: b: c\n", "a.yaml:1: error: not YAML: mapping values are not allowed in this context"),
-        ("kind: ConfigMap\nkind: a", "a.yaml:2: error: the key 'kind' stands twice"),
+        ("kind: ConfigMap\nkind: a", "a.yaml:2: error: found the key 'kind' a second time"),
     ],
 )
-def test_what_is_no_document_is_an_error_with_a_line(text: str, said: str) -> None:
-    assert told(text)[0].startswith(said)
+def test_what_is_no_document_is_an_error_with_a_line(text: str, message: str) -> None:
+    assert reported(text)[0].startswith(message)
 
 
 def test_a_key_that_stands_twice_keeps_the_document_from_running() -> None:
@@ -346,7 +359,7 @@ def test_a_key_that_stands_twice_keeps_the_document_from_running() -> None:
 
     assert found.ingesters == ()
     assert [str(finding) for finding in found.findings] == [
-        "a.yaml:13: error: the key 'source' stands twice, first in line 6"
+        "a.yaml:13: error: found the key 'source' a second time; the first is in line 6"
     ]
 
 
@@ -358,8 +371,8 @@ def test_two_documents_of_one_name_are_an_error_that_names_both_places() -> None
     assert [each.key for each in found.ingesters] == ["here/deployments"]
     assert [str(finding) for finding in found.findings] == [
         (
-            "b.yaml:5: error: metadata.name: found here/deployments a second time;"
-            " it stands in a.yaml:1 already"
+            "b.yaml:5: error: metadata.name: found a second Ingester here/deployments;"
+            " the first is in a.yaml:1"
         )
     ]
 
@@ -412,7 +425,7 @@ def test_json_is_read_with_its_lines() -> None:
         '\t"spec": {\n\t\t"source": "a", "ingester": "informer", "destinations": []\n\t}\n}'
     )
 
-    assert told(text, name="a.json") == [
+    assert reported(text, name="a.json") == [
         "a.json:6: error: spec.destinations: found an empty list, allowed: a list with at least one entry"
     ]
 

@@ -4,12 +4,10 @@ from typing import Any
 
 import pytest
 
-from operators.buffer import WhenFull
-from operators.throttle import Throttle
 from streams.config.findings import path_of
 from streams.config.ingester import Ingester
 from streams.config.plan import plan
-from streams.config.spellings import shadowed, when_full_of
+from streams.config.spellings import shadowed
 from tests.kit.acceptance import ingester
 
 
@@ -27,10 +25,10 @@ def document(**spec: Any) -> Ingester:
     ],
 )
 def test_deduplication_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
-    assert plan(document(**spec)).dedup_enabled is False
+    assert not plan(document(**spec)).pipeline.deduplication.enabled
 
 
-def test_what_loses_its_effect_is_told() -> None:
+def test_a_second_deduplication_is_reported_as_ignored() -> None:
     spec = document(
         deduplication={"fields": ["a"]},
         dedup={"enabled": False},
@@ -38,12 +36,18 @@ def test_what_loses_its_effect_is_told() -> None:
     ).spec
 
     assert list(shadowed(spec)) == [
-        (("spec", "dedup"), "ignored: spec.deduplication says it already"),
-        (("spec", "processing", "dedup"), "ignored: spec.deduplication says it already"),
-        (("spec", "deduplication", "fields"), "ignored: only strategy key compares by them alone"),
+        (("spec", "dedup"), "ignored: spec.deduplication is set, too, and is preferred"),
+        (
+            ("spec", "processing", "dedup"),
+            "ignored: spec.deduplication is set, too, and is preferred",
+        ),
+        (("spec", "deduplication", "fields"), "ignored without strategy: key"),
     ]
     assert list(shadowed(document(dedup={"strategy": "key"}).spec)) == [
-        (("spec", "dedup", "strategy"), "key without fields compares everything")
+        (
+            ("spec", "dedup", "strategy"),
+            "strategy: key without fields compares the whole content, like fingerprint",
+        )
     ]
     assert list(shadowed(document(dedup={"strategy": "key", "fields": ["a"]}).spec)) == []
 
@@ -60,7 +64,9 @@ EVENTS = {"gvr": {"group": "", "version": "v1", "resource": "events"}}
         ({"onDelete": "delete", "informer": EVENTS}, "onDelete"),
     ],
 )
-def test_what_an_occurrence_has_no_use_for_is_told(spec: dict[str, Any], path: str) -> None:
+def test_a_field_without_meaning_for_an_occurrence_is_reported(
+    spec: dict[str, Any], path: str
+) -> None:
     assert [path_of(location) for location, _ in shadowed(document(**spec).spec)] == [
         f"spec.{path}"
     ]
@@ -83,7 +89,7 @@ TRIED = {"strategy": "retry", "retry": {"maxAttempts": 5}}
         ),
     ],
 )
-def test_a_retry_without_effect_is_told(said: dict[str, Any], observe: str, path: str) -> None:
+def test_a_retry_without_effect_is_reported(said: dict[str, Any], observe: str, path: str) -> None:
     spec = document(observe=observe, errorHandling=said).spec
     assert [path_of(place) for place, _ in shadowed(spec)] == [f"spec.errorHandling.{path}"]
 
@@ -117,7 +123,7 @@ LOW = {"minSeverity": "LOW"}
     ],
 )
 def test_filters_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
-    assert plan(document(**spec)).filter.min_severity == "HIGH"
+    assert plan(document(**spec)).pipeline.filters.min_severity == "HIGH"
 
 
 @pytest.mark.parametrize(
@@ -134,10 +140,10 @@ def test_filters_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
     ],
 )
 def test_the_order_may_be_spelled_in_three_ways(spec: dict[str, Any]) -> None:
-    assert plan(document(**spec)).order == "dedup_first"
+    assert plan(document(**spec)).pipeline.order == "dedup_first"
 
 
-def test_filters_and_orders_that_lose_their_effect_are_told() -> None:
+def test_ignored_filters_and_orders_are_reported() -> None:
     spec = document(
         filters=HIGH | {"includeSeverity": ["LOW"]},
         filter=LOW,
@@ -146,10 +152,16 @@ def test_filters_and_orders_that_lose_their_effect_are_told() -> None:
     ).spec
 
     assert list(shadowed(spec)) == [
-        (("spec", "filter"), "ignored: spec.filters says it already"),
-        (("spec", "processing", "filter"), "ignored: spec.filters says it already"),
-        (("spec", "filters", "minSeverity"), "ignored: includeSeverity decides alone"),
-        (("spec", "optimization", "order"), "ignored: spec.processing.order says it already"),
+        (("spec", "filter"), "ignored: spec.filters is set, too, and is preferred"),
+        (("spec", "processing", "filter"), "ignored: spec.filters is set, too, and is preferred"),
+        (
+            ("spec", "filters", "minSeverity"),
+            "ignored: includeSeverity is set, too, and decides alone",
+        ),
+        (
+            ("spec", "optimization", "order"),
+            "ignored: spec.processing.order is set, too, and is preferred",
+        ),
     ]
 
 
@@ -190,9 +202,9 @@ def test_filters_and_orders_that_lose_their_effect_are_told() -> None:
 def test_a_rate_may_be_spelled_in_three_ways(
     spec: dict[str, Any], per_second: float, burst: int
 ) -> None:
-    assert plan(document(**spec)).throttle == Throttle(
-        per_second=per_second, burst=burst, most_waiting=64
-    )
+    throttle = plan(document(**spec)).pipeline.throttle
+    assert throttle is not None
+    assert (throttle.per_second, throttle.burst_size) == (per_second, burst)
 
 
 @pytest.mark.parametrize(
@@ -207,47 +219,43 @@ def test_a_rate_may_be_spelled_in_three_ways(
     ],
 )
 def test_no_rate_is_no_limit(limit: dict[str, Any]) -> None:
-    assert plan(document(rateLimit=limit)).throttle is None
+    assert plan(document(rateLimit=limit)).pipeline.throttle is None
 
 
-def test_rates_that_lose_their_effect_are_told() -> None:
-    def told(**spec: Any) -> list[tuple[str, str]]:
-        return [(path_of(place), said) for place, said in shadowed(document(**spec).spec)]
+def test_ignored_rates_are_reported() -> None:
+    def reported(**spec: Any) -> list[tuple[str, str]]:
+        return [(path_of(place), reason) for place, reason in shadowed(document(**spec).spec)]
 
     limit = {"enabled": True, "requestsPerSecond": 1}
-    assert told(throttle={"perSecond": 5}, rateLimit=limit) == [
-        ("spec.rateLimit", "ignored: spec.throttle says it already")
+    assert reported(throttle={"perSecond": 5}, rateLimit=limit) == [
+        ("spec.rateLimit", "ignored: spec.throttle is set, too, and is preferred")
     ]
-    assert told(rateLimit=limit | {"observationsPerMinute": 5}) == [
-        ("spec.rateLimit.observationsPerMinute", "ignored: requestsPerSecond says it already")
+    assert reported(rateLimit=limit | {"observationsPerMinute": 5}) == [
+        (
+            "spec.rateLimit.observationsPerMinute",
+            "ignored: requestsPerSecond is set, too, and is preferred",
+        )
     ]
-    assert told(rateLimit={"enabled": True, "requestsPerSecond": 0}) == [
-        ("spec.rateLimit", "enabled, but without a rate: nothing is limited")
+    assert reported(rateLimit={"enabled": True, "requestsPerSecond": 0}) == [
+        (
+            "spec.rateLimit",
+            "no limit: neither requestsPerSecond nor observationsPerMinute is above 0",
+        )
     ]
-    assert told(rateLimit={"observationsPerMinute": 5}) == [
-        ("spec.rateLimit", "ignored: only enabled: true limits anything")
+    assert reported(rateLimit={"observationsPerMinute": 5}) == [
+        ("spec.rateLimit", "ignored without enabled: true")
     ]
-    assert told(rateLimit={"enabled": False, "requestsPerSecond": 5}) == []
-    assert told(rateLimit=limit) == []
+    assert reported(rateLimit={"enabled": False, "requestsPerSecond": 5}) == []
+    assert reported(rateLimit=limit) == []
 
 
-@pytest.mark.parametrize(
-    ("spec", "when_full"),
-    [
-        ({"buffer": {"whenFull": "dropOldest"}}, WhenFull.SPILL),
-        ({"ingester": "webhook"}, WhenFull.BLOCK),
-        ({"ingester": "logs", "buffer": {"capacity": 5}}, WhenFull.BLOCK),
-        ({"ingester": "logs", "buffer": {"whenFull": "dropNewest"}}, WhenFull.DROP_NEWEST),
-    ],
-)
-def test_what_becomes_of_an_event_without_room(spec: dict[str, Any], when_full: WhenFull) -> None:
-    assert when_full_of(document(**spec).spec) is when_full
-
-
-def test_what_an_informer_does_not_heed_is_told() -> None:
+def test_a_field_that_an_informer_ignores_is_reported() -> None:
     spec = document(buffer={"whenFull": "block"}).spec
 
     assert list(shadowed(spec)) == [
-        (("spec", "buffer", "whenFull"), "ignored: an informer reads again what did not fit")
+        (
+            ("spec", "buffer", "whenFull"),
+            "ignored: when its buffer is full, an informer reads the object again later",
+        )
     ]
     assert list(shadowed(document(ingester="webhook", buffer={"whenFull": "block"}).spec)) == []

@@ -1,12 +1,21 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.config.tree import MAX_DEPTH, MAX_VALUES, Document, documents, json_as_yaml
+from streams.config.tree import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    Document,
+    Scalar,
+    documents,
+    json_as_yaml,
+    scalar,
+)
 
 
 def only(text: str) -> Document:
@@ -59,7 +68,7 @@ def test_other_tags_are_errors(text: str) -> None:
 def test_a_key_that_stands_twice_is_an_error_with_both_lines() -> None:
     assert problem("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\n") == (
         5,
-        "the key 'c' stands twice, first in line 3",
+        "found the key 'c' a second time; the first is in line 3",
     )
 
 
@@ -83,9 +92,9 @@ def test_aliases_and_merges_are_written_out() -> None:
         ("a: *b", 1, "the alias *b has no anchor before it"),
         ("a: &a [*a]", 1, "the alias *a has no anchor before it"),
         ("---\na: &a 1\n---\nb: *a", 4, "the alias *a has no anchor before it"),
-        ("a: 1\n<<: 5", 2, "found << with something else than a mapping"),
-        ("a: 1\n? [b]\n: 1", 2, "found a key that is no text"),
-        ("a: 1\n{b: 1}: 1", 2, "found a key that is no text"),
+        ("a: 1\n<<: 5", 2, "found << with a value that is not a mapping"),
+        ("a: 1\n? [b]\n: 1", 2, "found a key that is not text"),
+        ("a: 1\n{b: 1}: 1", 2, "found a key that is not text"),
         ("a: 1\nb: [", 3, "not YAML: did not find expected node content"),
         ("a: 1\n\tb: 1", 2, "not YAML: found a tab character"),
         ("a: 1\nb: \x01", 2, "not YAML: unacceptable character #x0001"),
@@ -155,3 +164,57 @@ def test_every_json_text_reads_as_itself(value: object) -> None:
 
     assert document.value == value
     assert document.problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("", None),
+        ("~", None),
+        ("null", None),
+        ("true", True),
+        ("yes", True),
+        ("On", True),
+        ("n", False),
+        ("OFF", False),
+        ("truE", "truE"),
+        ("0", 0),
+        ("12", 12),
+        ("-12", -12),
+        ("+12", 12),
+        ("1_000", 1000),
+        ("010", 8),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("0b11", 3),
+        ("08", 8),
+        ("1.5", 1.5),
+        (".5", 0.5),
+        ("1e3", 1000),
+        ("8080.0", 8080),
+        ("1e400", "1e400"),
+        ("18446744073709551615", 18446744073709551615),
+        ("18446744073709551616", 18446744073709551616),
+        ("1e22", 1e22),
+        ("9" * 5000, "9" * 5000),
+        ("1:30", "1:30"),
+        ("2026-11-24", "2026-11-24"),
+        ("1.2.3", "1.2.3"),
+        ("-", "-"),
+        ("v1", "v1"),
+        (".inf", math.inf),
+        ("-.INF", -math.inf),
+    ],
+)
+def test_a_bare_word_is_read_as_kubectl_reads_it(text: str, value: Scalar) -> None:
+    found = scalar(text)
+
+    assert found == value
+    assert isinstance(found, bool) is isinstance(value, bool)
+
+
+def test_what_is_no_number_is_not_a_number() -> None:
+    found = scalar(".nan")
+
+    assert isinstance(found, float)
+    assert math.isnan(found)

@@ -85,7 +85,7 @@ BUILT = {
 }
 
 
-def said(**spec: Any) -> list[tuple[str, str]]:
+def reported(**spec: Any) -> list[tuple[str, str]]:
     document = Ingester.model_validate(ingester(**spec))
     return [(path_of(found.location), found.message) for found in document.unbuilt]
 
@@ -104,7 +104,7 @@ def leaves(location: tuple[str | int, ...], path: str, *, depth: int = 0) -> set
     }
 
 
-def test_every_field_is_built_or_says_that_it_is_not() -> None:
+def test_every_field_is_either_built_or_in_the_unbuilt_table() -> None:
     # Rows with a condition on the value speak of fields that are built otherwise.
     unbuilt = {field.path for field in UNBUILT if field.path not in BUILT} - {
         "destinations",
@@ -121,11 +121,11 @@ def test_every_field_is_built_or_says_that_it_is_not() -> None:
 
 
 def test_a_minimal_document_has_nothing_unbuilt() -> None:
-    assert said() == []
+    assert reported() == []
 
 
-def test_what_stands_at_its_default_is_nobodys_wish() -> None:
-    live = said(
+def test_a_default_filled_in_by_a_server_is_not_reported() -> None:
+    live = reported(
         deduplication={
             "enabled": True,
             "learningRate": 0.1,
@@ -171,16 +171,16 @@ def test_what_stands_at_its_default_is_nobodys_wish() -> None:
     ],
 )
 def test_a_field_without_effect_is_named(path: str, spec: dict[str, Any]) -> None:
-    assert said(**spec) == [(path, "accepted, but has no effect in this version")]
+    assert reported(**spec) == [(path, "has no effect in this version")]
     assert Ingester.model_validate(ingester(**spec)).runnable
 
 
-def test_what_is_done_instead_is_said() -> None:
-    assert said(buffer={"inFlight": "adaptive"}, deduplication={"strategy": "hybrid"}) == [
-        ("spec.buffer.inFlight", "accepted, but has no effect in this version: 64 is used"),
+def test_the_value_used_instead_is_reported() -> None:
+    assert reported(buffer={"inFlight": "adaptive"}, deduplication={"strategy": "hybrid"}) == [
+        ("spec.buffer.inFlight", "has no effect in this version: 64 is used"),
         (
             "spec.deduplication.strategy",
-            "accepted, but has no effect in this version: fingerprint is used",
+            "has no effect in this version: fingerprint is used",
         ),
     ]
 
@@ -209,9 +209,11 @@ def test_what_is_done_instead_is_said() -> None:
         ),
     ],
 )
-def test_what_cannot_run_says_so_and_nothing_else(path: str, spec: dict[str, Any]) -> None:
-    assert said(**spec, filters={"expression": "true"}) == [
-        (path, "legal, but not built yet: this version does not run this Ingester")
+def test_of_an_ingester_that_cannot_run_only_the_reason_is_reported(
+    path: str, spec: dict[str, Any]
+) -> None:
+    assert reported(**spec, filters={"expression": "true"}) == [
+        (path, "not supported by this version: this Ingester is not run")
     ]
     assert not Ingester.model_validate(ingester(**spec)).runnable
 
@@ -220,4 +222,4 @@ def test_what_cannot_run_says_so_and_nothing_else(path: str, spec: dict[str, Any
 def test_our_observations_by_their_gvr_are_ours(version: str) -> None:
     gvr = {"group": "zen.kube-zen.io", "version": version, "resource": "observations"}
 
-    assert said(destinations=[{"type": "crd", "gvr": gvr}]) == []
+    assert reported(destinations=[{"type": "crd", "gvr": gvr}]) == []

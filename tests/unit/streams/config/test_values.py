@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.config.selectors import check_field_selector, check_label_selector
+from streams.config.values import check_field_selector, check_label_selector
 
 
 @pytest.mark.parametrize(
