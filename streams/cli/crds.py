@@ -1,4 +1,4 @@
-"""``zen-streams crds``: print what has to be in the cluster first."""
+"""``zen-streams crds``: print the CustomResourceDefinitions, which have to be installed first."""
 
 from __future__ import annotations
 

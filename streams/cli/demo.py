@@ -11,46 +11,50 @@ import typer
 from streams.cli.documents import fail
 from streams.cli.run import finite
 
-OURS = ("operators", "sinks", "streams")
-LEFT_OUT = ("demo", "demo.apiserver")
-"""What the image is made without."""
+PACKAGES = ("demo", "operators", "sinks", "streams")
+NOT_INSTALLED = (
+    "the demonstration and its API server are in the repository alone, not in the image or the wheel: "
+    "clone the repository, then run {command}"
+)
 
-Duration = Annotated[
+DurationOption = Annotated[
     float,
     typer.Option(
-        min=0, callback=finite, help="Seconds to feed; 0 goes on until Ctrl-C.", metavar="SECONDS"
+        min=0, callback=finite, help="Seconds to feed; 0: until Ctrl-C.", metavar="SECONDS"
     ),
 ]
-PerSecond = Annotated[
-    float, typer.Option(min=0.1, callback=finite, help="Changes of objects a second.", metavar="N")
+PerSecondOption = Annotated[
+    float,
+    typer.Option(min=0.1, callback=finite, help="Changes of objects per second.", metavar="N"),
 ]
-Keep = Annotated[
-    bool, typer.Option("--keep", help="Stay up after the report, to be looked at with kubectl.")
+KeepOption = Annotated[
+    bool, typer.Option("--keep", help="Keep running after the report, for kubectl.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing else.")]
+AsJsonOption = Annotated[
+    bool, typer.Option("--json", help="Print one JSON object, and nothing else.")
+]
 
 
 def demo(
     *,
-    duration: Duration = 30.0,
-    rate: PerSecond = 20.0,
-    keep: Keep = False,
-    as_json: AsJson = False,
+    duration: DurationOption = 30.0,
+    rate: PerSecondOption = 20.0,
+    keep: KeepOption = False,
+    as_json: AsJsonOption = False,
 ) -> None:
-    """Run the product against an API server of its own, which is fed with realistic objects.
+    """Run the product against an embedded API server that is fed with realistic objects.
 
     Vulnerability reports as Trivy writes them, policy reports as Kyverno does, and Kubernetes
     Events. The first Ctrl-C ends the feed and reports, the second stops at once.
 
     Example: zen-streams demo --duration 10 --rate 50
     """
-    with extra():
-        from demo.apiserver.server import ExtraMissingError  # noqa: PLC0415  heavy
-        from demo.definitions import InstallError  # noqa: PLC0415  heavy
+    with demo_imports("make demo"):
         from demo.demonstration import demonstrate  # noqa: PLC0415  heavy
-        from demo.feeder import FeedError  # noqa: PLC0415  heavy
-        from demo.listing import ListError  # noqa: PLC0415  heavy
+        from demo.install import InstallError  # noqa: PLC0415  heavy
+        from demo.report import ListError  # noqa: PLC0415  heavy
         from demo.show import Options  # noqa: PLC0415  heavy
+        from demo.signal import FeedError  # noqa: PLC0415  heavy
         from streams.cluster.errors import ClusterError  # noqa: PLC0415  heavy
         from streams.runtime.app import run_loop  # noqa: PLC0415  heavy
 
@@ -59,18 +63,23 @@ def demo(
         code = run_loop(demonstrate(options))
     except (FeedError, InstallError, ListError, ClusterError) as error:
         raise fail(error, code=1) from None
-    except ExtraMissingError as error:
-        raise fail(error) from None
     raise typer.Exit(code)
 
 
 @contextmanager
-def extra() -> Generator[None]:
-    """Say what to install where something is missing that the embedded API server needs."""
+def demo_imports(command: str) -> Generator[None]:
+    """Turn a failed import of the demonstration, or of a package it needs, into an error with its remedy.
+
+    ``command`` is what runs the demonstration in a clone of the repository.
+    """
     try:
         yield
     except ImportError as error:
         name = error.name or ""
-        if name.partition(".")[0] in OURS and name not in LEFT_OUT:
-            raise
-        raise fail(f"{error}: the embedded API server needs zen-streams[demo] installed") from None
+        if name == "demo":
+            raise fail(NOT_INSTALLED.format(command=command)) from None
+        if name.partition(".")[0] in PACKAGES:
+            raise  # a defect of the product: hidden by an advice to install something it could not be found
+        raise fail(
+            f"{error}: the embedded API server needs the packages of zen-streams[demo]: run make setup"
+        ) from None

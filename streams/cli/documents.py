@@ -1,4 +1,4 @@
-"""The documents a command was given, and what it says of them."""
+"""Options and output that commands which read documents share: files, findings, the error that ends a command."""
 
 from __future__ import annotations
 
@@ -9,50 +9,53 @@ from typing import Annotated
 
 import typer
 
-from streams.config.findings import Finding, FindingKind, Severity
+from streams.config.findings import Finding, FindingKind, FindingSeverity
 
 USAGE = 2
-"""The exit code for usage and documents."""
+"""Exit code for wrong options and for documents with errors."""
 
-Files = Annotated[
+FilesOption = Annotated[
     list[Path],
     typer.Option(
-        "-f", "--filename", help="A file of Ingesters, or a directory of such files; repeatable."
+        "-f",
+        "--filename",
+        help="File with Ingesters (.yaml, .yml, .json), or a directory with such files; may be given"
+        " more than once.",
     ),
 ]
 
 
-def tell(findings: Iterable[Finding], *, err: bool, strict: bool = False) -> int:
-    """Print findings by file and line, their counts last; say how many are errors.
+def report(findings: Iterable[Finding], *, err: bool, strict: bool = False) -> int:
+    """Print findings in order of file and line, and their counts; return the number of errors.
 
-    Under ``strict`` a field that nobody knows is an error.
+    With ``strict`` an unknown field is an error. ``err`` prints to stderr.
     """
     judged = (_strictly(finding) if strict else finding for finding in findings)
     ordered = sorted(judged, key=lambda finding: (finding.file, finding.line))
     for finding in ordered:
         typer.echo(printable(str(finding)), err=err)
-    counts = dict.fromkeys(Severity, 0)
+    counts = dict.fromkeys(FindingSeverity, 0)
     for finding in ordered:
         counts[finding.severity] += 1
-    said = (f"{count} {severity}{'s'[: count != 1]}" for severity, count in counts.items())
-    typer.echo(", ".join(said), err=err)
-    return counts[Severity.ERROR]
+    totals = (f"{count} {severity}{'s'[: count != 1]}" for severity, count in counts.items())
+    typer.echo(", ".join(totals), err=err)
+    return counts[FindingSeverity.ERROR]
 
 
 def printable(text: str) -> str:
-    """Write what a terminal would obey as an escape: documents may come from anybody."""
+    """Replace control characters by their escapes: a document could otherwise send commands to the terminal."""
     return "".join(
         each if each.isprintable() else each.encode("unicode_escape").decode() for each in text
     )
 
 
 def fail(message: object, *, code: int = USAGE) -> typer.Exit:
-    """Say in one line why a command ends, and make what has to be raised."""
+    """Print an error in one line to stderr; return the exception to raise, with the exit code."""
     typer.echo(f"error: {printable(str(message))}", err=True)
     return typer.Exit(code)
 
 
 def _strictly(finding: Finding) -> Finding:
     if finding.kind is FindingKind.UNKNOWN_FIELD:
-        return replace(finding, severity=Severity.ERROR)
+        return replace(finding, severity=FindingSeverity.ERROR)
     return finding

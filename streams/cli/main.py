@@ -1,4 +1,4 @@
-"""The command line as a whole; a command imports what is heavy only when it runs."""
+"""The command line; a command imports heavy modules only when it runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ ABOUT = "Turn the signals of a Kubernetes cluster into deduplicated Observations
 START = """Start with:
 
 \b
-  zen-streams demo                          see it at work, without a cluster
-  zen-streams crds | kubectl apply -f -     what has to be in the cluster
-  zen-streams validate -f ingesters/        what is wrong with your documents
-  zen-streams run -f ingesters/             the work
-  zen-streams apiserver                     an API server to try documents against
+  zen-streams demo                          run a demonstration without a cluster
+  zen-streams crds | kubectl apply -f -     install the CustomResourceDefinitions
+  zen-streams validate -f ingesters/        check documents without a cluster
+  zen-streams run -f ingesters/             run Ingesters against a cluster
+  zen-streams apiserver                     serve an embedded API server to try documents
 """
 EXIT_CODES = (
-    "Exit codes: 0 nothing lost or interrupted; 1 something was; 2 usage or documents;"
-    " 3 credentials refused; 130 second signal."
+    "Exit codes: 0 no event was lost or interrupted; 1 some were; 2 wrong options or documents;"
+    " 3 the API server rejected the credentials; 130 stopped by a second signal."
 )
 
 app = typer.Typer(
@@ -36,8 +36,8 @@ app = typer.Typer(
 )
 
 
-def _tell_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from streams.runtime.settings import product_version  # noqa: PLC0415  heavy
 
         typer.echo(f"zen-streams {product_version()}")
@@ -48,19 +48,21 @@ def _tell_version(asked: bool) -> None:
 def top(
     version: Annotated[
         bool,
-        typer.Option("--version", callback=_tell_version, is_eager=True, help="Say the version."),
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
     ] = False,
 ) -> None:
-    """Take what comes before a command."""
+    """Accept the options before a command."""
 
 
 app.command("run", epilog=EXIT_CODES)(run_sources)
-app.command("validate", epilog="Exit codes: 0 no error was found; 2 one was.")(validate)
+app.command("validate", epilog="Exit codes: 0 no errors; 2 errors, or no Ingester.")(validate)
 app.command("crds")(crds)
 app.command("demo", epilog=EXIT_CODES)(demo)
 app.command("apiserver")(apiserver)
 
 
 def run() -> None:
-    """Enter from the shell."""
+    """Entry point of the console script."""
     app()

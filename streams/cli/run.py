@@ -1,4 +1,4 @@
-"""``zen-streams run``: do the work, against a cluster, until told to stop."""
+"""``zen-streams run``: run the Ingesters against a cluster until a signal stops the process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.documents import USAGE, Files, fail, tell
+from streams.cli.documents import FilesOption, fail, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,14 +21,14 @@ PORT_HIGHEST = 65535
 
 
 def finite(value: float) -> float:
-    """Refuse what is no number to count with. Raises ``typer.BadParameter``."""
+    """Return a finite number unchanged. Raises ``typer.BadParameter`` for inf and nan."""
     if not isfinite(value):
-        raise typer.BadParameter(f"{value} is no number to count with")
+        raise typer.BadParameter(f"found {value}, allowed: a finite number such as 10")
     return value
 
 
 def namespace_name(value: str | None) -> str | None:
-    """Refuse what no namespace can be called. Raises ``typer.BadParameter``."""
+    """Return a valid name of a namespace unchanged. Raises ``typer.BadParameter`` for any other text."""
     from streams.config.values import is_namespace_name  # noqa: PLC0415  heavy
 
     if value is not None and not is_namespace_name(value):
@@ -36,55 +36,81 @@ def namespace_name(value: str | None) -> str | None:
     return value
 
 
-Kubeconfig = Annotated[
-    str | None, typer.Option(help="Default: KUBECONFIG, ~/.kube/config, or the pod's own account.")
+KubeconfigOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Kubeconfig file; default: $KUBECONFIG, ~/.kube/config, or the pod's service account."
+    ),
 ]
-Context = Annotated[str | None, typer.Option(help="A context of the kubeconfig.")]
-Namespace = Annotated[
+KubeContextOption = Annotated[
+    str | None, typer.Option(help="Context of the kubeconfig; default: its current-context.")
+]
+NamespaceOption = Annotated[
     str | None,
     typer.Option(
         callback=namespace_name,
-        help="The namespace of documents that name none; default: the context's.",
+        help="Namespace of documents without metadata.namespace; default: the context's namespace.",
     ),
 ]
-Grace = Annotated[
-    float, typer.Option(min=0, callback=finite, help="Seconds to drain after the first signal.")
+GraceOption = Annotated[
+    float,
+    typer.Option(
+        min=0, callback=finite, help="Seconds to wait for events in flight after the first signal."
+    ),
 ]
-Listen = Annotated[
-    str, typer.Option(metavar="HOST:PORT", help="Where to serve /livez, /readyz and /metrics.")
+ListenOption = Annotated[
+    str,
+    typer.Option(
+        metavar="HOST:PORT", help="Address of /livez, /readyz and /metrics, such as 0.0.0.0:8080."
+    ),
 ]
-Rate = Annotated[float, typer.Option(min=0.1, callback=finite, help="Reads a second, on average.")]
-Burst = Annotated[int, typer.Option(min=1, help="Reads at once.")]
-WriteRate = Annotated[
-    float, typer.Option(min=0.1, callback=finite, help="Writes a second, on average.")
+RateOption = Annotated[
+    float,
+    typer.Option(
+        min=0.1,
+        callback=finite,
+        help="Read requests per second to the API server, on average; watches do not count.",
+    ),
 ]
-WriteBurst = Annotated[int, typer.Option(min=1, help="Writes at once.")]
-SkipInvalid = Annotated[
-    bool, typer.Option("--skip-invalid", help="Run what is valid, whatever else is wrong.")
+BurstOption = Annotated[int, typer.Option(min=1, help="Read requests at once after a pause.")]
+WriteRateOption = Annotated[
+    float,
+    typer.Option(
+        min=0.1, callback=finite, help="Write requests per second to the API server, on average."
+    ),
 ]
-JsonLogs = Annotated[bool, typer.Option("--json-logs", help="Log one JSON object a line.")]
+WriteBurstOption = Annotated[int, typer.Option(min=1, help="Write requests at once after a pause.")]
+SkipInvalidOption = Annotated[
+    bool,
+    typer.Option(
+        "--skip-invalid", help="Run the valid Ingesters although other documents have errors."
+    ),
+]
+JsonLogsOption = Annotated[
+    bool, typer.Option("--json-logs", help="Log as JSON, one object per line.")
+]
 
 
 def run(
-    filename: Files,
+    filename: FilesOption,
     *,
-    kubeconfig: Kubeconfig = None,
-    context: Context = None,
-    namespace: Namespace = None,
-    grace: Grace = 25.0,
-    listen: Listen = "127.0.0.1:8080",
-    qps: Rate = 5.0,
-    burst: Burst = 10,
-    write_qps: WriteRate = 5.0,
-    write_burst: WriteBurst = 10,
-    skip_invalid: SkipInvalid = False,
-    json_logs: JsonLogs = False,
+    kubeconfig: KubeconfigOption = None,
+    context: KubeContextOption = None,
+    namespace: NamespaceOption = None,
+    grace: GraceOption = 25.0,
+    listen: ListenOption = "127.0.0.1:8080",
+    qps: RateOption = 5.0,
+    burst: BurstOption = 10,
+    write_qps: WriteRateOption = 5.0,
+    write_burst: WriteBurstOption = 10,
+    skip_invalid: SkipInvalidOption = False,
+    json_logs: JsonLogsOption = False,
 ) -> None:
-    """Keep an Observation of each subject that the Ingesters name, until told to stop.
+    """Run the Ingesters: watch their resources, and keep an Observation for each object that they accept.
 
-    An error in any document stops it before it touches the cluster.
+    An error in any document prevents the start; see --skip-invalid.
 
-    The first SIGTERM or SIGINT drains, the second stops at once.
+    The first SIGTERM or SIGINT stops reading and waits for the events in flight, the second stops at once.
 
     Example: zen-streams run -f ingesters/ --listen 0.0.0.0:8080 --json-logs
     """
@@ -115,14 +141,14 @@ def address(text: str) -> tuple[str, int]:
     is_host = bool(host) and (is_bracketed or ":" not in host)
     if not (is_host and _is_port(port)):
         raise typer.BadParameter(
-            f"found {text!r}; HOST:PORT is allowed, such as 127.0.0.1:8080 or [::]:8080",
+            f"found {text!r}, allowed: HOST:PORT such as 127.0.0.1:8080 or [::]:8080",
             param_hint="--listen",
         )
     return host, int(port)
 
 
 def _is_port(text: str) -> bool:
-    # By its length first: Python refuses to read a number of thousands of digits.
+    # The length is checked first: int() raises ValueError for a text of more than 4300 digits.
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(PORT_HIGHEST))
     return is_number and int(text) <= PORT_HIGHEST
 
@@ -133,23 +159,23 @@ def _plans(
     from streams.config.load import load  # noqa: PLC0415  heavy
     from streams.config.plan import plan  # noqa: PLC0415  heavy
 
-    no_way: Exception | None = None
+    unreachable: Exception | None = None
     if namespace is None:
-        namespace, no_way = _namespace(settings)
+        namespace, unreachable = _namespace(settings)
     loaded = load(files, default_namespace=namespace)
-    errors = tell(loaded.findings, err=True) if loaded.findings else 0
-    if no_way is not None:
-        raise fail(no_way)
+    errors = report(loaded.findings, err=True) if loaded.findings else 0
+    if unreachable is not None:
+        raise fail(unreachable)
     if errors and not skip_invalid:
-        raise typer.Exit(USAGE)
+        raise fail("nothing was started; correct the errors above, or use --skip-invalid")
     plans = [plan(ingester) for ingester in loaded.ingesters if ingester.runnable]
     if not plans:
-        raise fail("nothing to run: no valid Ingester that this version can run")
+        raise fail("nothing to run: found no valid Ingester that this version supports")
     return plans
 
 
 def _namespace(settings: Settings) -> tuple[str, Exception | None]:
-    """The context's namespace; without a way to the cluster the documents are read all the same."""
+    """The context's namespace; else ``default`` and the error, so that the documents are still checked."""
     from streams.cluster.access import Access  # noqa: PLC0415  heavy
     from streams.cluster.errors import ConfigurationError  # noqa: PLC0415  heavy
     from streams.config.values import is_namespace_name  # noqa: PLC0415  heavy
@@ -159,8 +185,8 @@ def _namespace(settings: Settings) -> tuple[str, Exception | None]:
     except ConfigurationError as error:
         return "default", error
     if not is_namespace_name(access.namespace):
-        said = f"{access}: namespace: {_no_namespace_name(access.namespace)}"
-        return "default", ConfigurationError(said)
+        message = f"{access}: namespace: {_no_namespace_name(access.namespace)}"
+        return "default", ConfigurationError(message)
     return access.namespace, None
 
 
@@ -168,8 +194,8 @@ def _no_namespace_name(text: str) -> str:
     from streams.config.values import NAMESPACE_CHARACTERS  # noqa: PLC0415  heavy
 
     return (
-        f"found {text!r}; the name of a namespace is allowed: at most {NAMESPACE_CHARACTERS}"
-        " lowercase letters, digits and '-', a letter or digit at both ends"
+        f"found {text!r}, allowed: the name of a namespace (at most {NAMESPACE_CHARACTERS} lowercase"
+        " letters, digits and '-', a letter or digit at both ends), such as team-a"
     )
 
 

@@ -1,4 +1,4 @@
-"""The composition root: reads nothing, decides nothing, joins everything."""
+"""The composition root: creates the parts of a process and connects them; every decision is made elsewhere."""
 
 from __future__ import annotations
 
@@ -15,28 +15,27 @@ from typing import TypeVar
 from prometheus_client import CollectorRegistry
 
 from operators.flow.clock import utc_now, utc_now_ns
-from operators.model.event import Kind
+from operators.model.event import ApiResource
 from sinks.dead_letters import DeadLetters
-from sinks.holds import Holds
+from sinks.queue import Suspensions
 from streams.cluster.access import Access
-from streams.cluster.discovery import resolve
 from streams.cluster.errors import CredentialsRefusedError
-from streams.cluster.limits import Bucket
 from streams.cluster.observations import Observations
+from streams.cluster.rate_limit import RateLimiter
+from streams.cluster.resources import discover_resource
 from streams.cluster.session import Session
 from streams.config.plan import Plan
-from streams.observability.metric_readings import ProcessReading
-from streams.observability.metrics import Metrics
-from streams.observability.tracer import Moments
-from streams.runtime.contact import Contact
-from streams.runtime.garbage import spare_the_loop
+from streams.observability.metrics import Metrics, ProcessStatus
+from streams.observability.tracer import TracerInputs
+from streams.runtime.contact import FirstContact
+from streams.runtime.garbage import freeze_startup_objects
 from streams.runtime.health import Check, Health
 from streams.runtime.lifecycle import EXIT_CREDENTIALS, Signals, shut_down
-from streams.runtime.running import RunningSource, Surroundings, WhenEnded
+from streams.runtime.pipeline import OnEnded, Pipeline, PipelineContext
 from streams.runtime.settings import Settings, product_version
-from streams.runtime.traces import FLUSH_SECONDS, UNTRACED, Traces, traces_of
+from streams.runtime.tracing import FLUSH_SECONDS, TRACING_OFF, ProcessTracing, process_tracing
 from streams.sources.informer.manager import InformerManager
-from streams.sources.informer.notice import Watched
+from streams.sources.informer.target import WatchTarget
 
 T = TypeVar("T")
 
@@ -46,7 +45,7 @@ USER_AGENT = "zen-streams"
 
 
 class App:
-    """A process at work: one session, one informer manager, one pipeline a source."""
+    """One process: a session, an informer manager, and a pipeline for each source."""
 
     def __init__(
         self,
@@ -54,46 +53,47 @@ class App:
         settings: Settings,
         *,
         session: Session,
-        listeners: tuple[WhenEnded, ...] = (),
-        traces: Traces = UNTRACED,
+        listeners: tuple[OnEnded, ...] = (),
+        traces: ProcessTracing = TRACING_OFF,
     ) -> None:
         self._settings = settings
         self._traces = traces
         self._session = session
-        self._contact = Contact(session, random=random.random)
         self._draining = False
         clock = time.monotonic_ns
-        self.holds = Holds(clock, on_release=self._poke)
+        self._contact = FirstContact(session, clock=clock, random=random.random)
+        self.suspensions = Suspensions(clock, on_resumed=self._notify_resumed)
         self.dead_letters = DeadLetters(now=utc_now)
         self._manager = InformerManager(
             session, discover=self._discover, clock=clock, random=random.random
         )
-        around = Surroundings(
+        context = PipelineContext(
             manager=self._manager,
             observations=Observations(session),
-            holds=self.holds,
+            suspensions=self.suspensions,
             dead_letters=self.dead_letters,
             clock=clock,
             now=utc_now,
+            now_ns=utc_now_ns,
             random=random.random,
             listeners=listeners,
             traces=traces,
         )
-        self.sources = [RunningSource(plan, around) for plan in plans]
+        self.pipelines = [Pipeline(plan, context) for plan in plans]
 
     async def run(self, signals: Signals) -> int:
-        """Work until a signal, then drain; the exit code (``--help`` lists them).
+        """Run until a signal, then drain; return the exit code (``--help`` lists them).
 
-        Raises ``CredentialsRefusedError`` where the API server refuses ours on first contact.
+        Raises ``CredentialsRefusedError`` where the API server refuses the credentials of the first request.
         """
-        await self._contact.made(unless=signals.stop)
+        await self._contact.establish(stop=signals.stop)
         if not signals.stop.is_set():
-            for source in self.sources:
-                source.start()
+            for pipeline in self.pipelines:
+                pipeline.start()
             await signals.stop.wait()
         self._draining = True
         code = await shut_down(
-            self.sources, grace_seconds=self._settings.grace_seconds, at_once=signals.at_once
+            self.pipelines, grace_seconds=self._settings.grace_seconds, at_once=signals.at_once
         )
         await self._manager.close()
         await self._traces.flush(deadline_seconds=0 if signals.at_once.is_set() else FLUSH_SECONDS)
@@ -101,55 +101,59 @@ class App:
 
     @property
     def spans_built(self) -> int:
-        """How many spans were made so far, sent or only drawn."""
-        return self._traces.reading().built
+        """How many spans were built so far, exported or on request."""
+        return self._traces.counts().built
 
     def ready(self) -> Iterable[Check]:
-        """What has to be so before this process does its work."""
-        yield Check("api-server", not self._contact.trouble, self._contact.trouble)
+        """The readiness checks: what must hold for the process to do its work."""
+        yield Check("api-server", not self._contact.error, self._contact.error)
         yield Check("accepting", not self._draining, "stopping")
-        for source in self.sources:
-            yield Check(f"source {source.ingester}", source.complete, source.said)
+        for pipeline in self.pipelines:
+            yield Check(f"source {pipeline.ingester}", pipeline.complete, pipeline.description)
 
     def alive(self) -> Iterable[Check]:
-        """What must not have died while this process lives."""
-        for source in self.sources:
-            failure = source.failure
-            yield Check(f"source {source.ingester}", failure is None, str(failure or ""))
+        """The liveness checks: tasks that must not have ended."""
+        for pipeline in self.pipelines:
+            failure = pipeline.failure
+            yield Check(f"source {pipeline.ingester}", failure is None, str(failure or ""))
         failures = self._manager.failures
         yield Check("informers", not failures, ", ".join(map(str, failures)))
 
-    def health(self, *, reads: Bucket, writes: Bucket) -> Health:
-        """The process' own HTTP server, over the books of this app."""
+    def health(self, *, reads: RateLimiter, writes: RateLimiter) -> Health:
+        """Create the HTTP server of probes and metrics of this process."""
         registry = CollectorRegistry()
-        process = ProcessReading(
-            requests=lambda: self._session.requests_total,
-            durations=lambda: self._session.durations,
-            waited=lambda: {
-                "read": reads.waited_seconds_total,
-                "write": writes.waited_seconds_total,
-            },
-            holds=lambda: len(self.holds),
-            dead_letters=lambda: len(self.dead_letters.letters),
-            traces=self._traces.reading,
-        )
+        version = product_version()
+
+        def process() -> ProcessStatus:
+            return ProcessStatus(
+                version,
+                requests=self._session.requests_total,
+                durations=self._session.durations,
+                waited_seconds={
+                    "read": reads.waited_seconds_total,
+                    "write": writes.waited_seconds_total,
+                },
+                suspensions=len(self.suspensions),
+                dead_letters=len(self.dead_letters.letters),
+                traces=self._traces.counts(),
+            )
+
         registry.register(
             Metrics(
-                lambda: self.sources,
+                lambda: [pipeline.status() for pipeline in self.pipelines],
                 process,
                 now_ns=time.monotonic_ns,
                 wall_seconds=lambda: utc_now().timestamp(),
-                version=product_version(),
             )
         )
         return Health(self._settings, registry=registry, ready=self.ready, alive=self.alive)
 
-    async def _discover(self, watched: Watched) -> Kind | None:
-        return await resolve(self._session, watched.group, watched.version, watched.resource)
+    async def _discover(self, target: WatchTarget) -> ApiResource | None:
+        return await discover_resource(self._session, target.group, target.version, target.resource)
 
-    def _poke(self) -> None:
-        for source in self.sources:
-            source.poke()
+    def _notify_resumed(self) -> None:
+        for pipeline in self.pipelines:
+            pipeline.notify_resumed()
 
 
 @asynccontextmanager
@@ -157,28 +161,24 @@ async def opened(
     plans: Sequence[Plan],
     settings: Settings,
     *,
-    listeners: tuple[WhenEnded, ...] = (),
+    listeners: tuple[OnEnded, ...] = (),
     draws_traces: bool = False,
 ) -> AsyncGenerator[tuple[App, Health]]:
-    """Connect an app to its cluster, and answer probes for it, as long as it is held; it does not run yet.
+    """Connect an app to its cluster and serve its probes, as long as the context is open; the app does not run yet.
 
-    Traces are made where the environment names a collector for them, or a listener ``draws_traces``. Raises
+    Traces are built where the environment names a collector, or a listener ``draws_traces``. Raises
     ``ConfigurationError`` where no way to a cluster is configured, and ``ListenError``.
     """
     access = Access.discover(settings.kubeconfig, context=settings.context)
-    clock = time.monotonic_ns
-    reads = Bucket(settings.qps, burst=settings.burst, clock=clock, on_slow=_slow("--qps"))
-    writes = Bucket(
-        settings.write_qps, burst=settings.write_burst, clock=clock, on_slow=_slow("--write-qps")
-    )
+    reads, writes = _rate_limiters(settings)
     async with Session(access, reads=reads, writes=writes, user_agent=USER_AGENT) as session:
-        traces = traces_of(
+        traces = process_tracing(
             plans,
             os.environ,
             server=access.server,
-            moments=Moments(clock, utc_now_ns, random.getrandbits),
+            inputs=TracerInputs(time.monotonic_ns, utc_now_ns, random.getrandbits),
             random=random.random,
-            is_watched=draws_traces,
+            spans_on_request=draws_traces,
         )
         app = App(plans, settings, session=session, listeners=listeners, traces=traces)
         health = app.health(reads=reads, writes=writes)
@@ -192,7 +192,7 @@ async def opened(
 
 
 async def work(plans: Sequence[Plan], settings: Settings) -> int:
-    """Run the product on the running loop until it is told to stop; the exit code."""
+    """Run the product on the running loop until a signal; return the exit code."""
     signals = Signals()
     signals.install()
     async with opened(plans, settings) as (app, _):
@@ -200,7 +200,7 @@ async def work(plans: Sequence[Plan], settings: Settings) -> int:
 
 
 def serve(plans: Sequence[Plan], settings: Settings) -> int:
-    """Run the product until it is told to stop, on uvloop where there is one; the exit code.
+    """Run the product until a signal, on uvloop where it is installed; return the exit code.
 
     Raises ``ConfigurationError`` where no way to a cluster is configured.
     """
@@ -212,8 +212,8 @@ def serve(plans: Sequence[Plan], settings: Settings) -> int:
 
 
 def run_loop(main: Coroutine[None, None, T]) -> T:
-    """Run a coroutine to its end on a loop of its own, uvloop's where there is one."""
-    spare_the_loop()
+    """Run a coroutine to its end on a loop of its own, uvloop's where it is installed."""
+    freeze_startup_objects()
     try:
         uvloop = import_module("uvloop")
     except ImportError:
@@ -222,11 +222,26 @@ def run_loop(main: Coroutine[None, None, T]) -> T:
         return runner.run(main)
 
 
-def _slow(option: str) -> Callable[[float], None]:
-    def tell(seconds: float) -> None:
+def _rate_limiters(settings: Settings) -> tuple[RateLimiter, RateLimiter]:
+    """Create the limits of reads and of writes, which every client of the process shares."""
+    clock = time.monotonic_ns
+    reads = RateLimiter(
+        settings.qps, burst=settings.burst, clock=clock, on_slow=_warn_slow("--qps")
+    )
+    writes = RateLimiter(
+        settings.write_qps,
+        burst=settings.write_burst,
+        clock=clock,
+        on_slow=_warn_slow("--write-qps"),
+    )
+    return reads, writes
+
+
+def _warn_slow(option: str) -> Callable[[float], None]:
+    def warn(seconds: float) -> None:
         log.warning(
             "requests wait for the client's own rate limit",
-            extra={"seconds": round(seconds, 1), "raise_it_with": option},
+            extra={"seconds": round(seconds, 1), "raise_with": option},
         )
 
-    return tell
+    return warn

@@ -1,4 +1,4 @@
-"""The first contact with the API server: tried until it is made, or until nobody wants it any more."""
+"""The first request to the API server: repeated with backoff until a response comes."""
 
 from __future__ import annotations
 
@@ -6,47 +6,57 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from operators.flow.backoff import Backoff, BackoffSettings
+from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock
 from streams.cluster.errors import ClusterError, CredentialsRefusedError
 from streams.cluster.session import Session
 
 log = logging.getLogger(__name__)
 
-CONTACT_FIRST_SECONDS = 1.0
-CONTACT_LONGEST_SECONDS = 15.0
+CONTACT_BACKOFF = BackoffSettings(initial_seconds=1.0, cap_seconds=15.0)
+"""Capped low, because one process sends one small request: a server that is back is noticed within 30 s."""
 
 
-class Contact:
-    """Whether the API server was ever reached; ``trouble`` says what stands in the way, and is empty after."""
+class FirstContact:
+    """Whether the API server has responded since the process started.
 
-    def __init__(self, session: Session, *, random: Callable[[], float]) -> None:
+    ``error`` is what the last attempt failed with, for the readiness probe; empty once a response came.
+    """
+
+    def __init__(self, session: Session, *, clock: Clock, random: Callable[[], float]) -> None:
         self._session = session
+        self._clock = clock
         self._random = random
-        self.trouble = "no answer from the API server yet"
+        self.error = "no response from the API server yet"
 
-    async def made(self, *, unless: asyncio.Event) -> None:
-        """Wait for the contact, ``unless`` that event comes first. Raises ``CredentialsRefusedError``."""
-        contact = asyncio.create_task(self._try())
-        stop = asyncio.create_task(unless.wait())
-        await asyncio.wait((contact, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not contact.done():
-            contact.cancel()
-        await asyncio.gather(contact, stop, return_exceptions=True)
-        if not contact.cancelled():
-            contact.result()
+    async def establish(self, *, stop: asyncio.Event) -> None:
+        """Return once the API server has responded, with whatever status, or once ``stop`` is set.
 
-    async def _try(self) -> None:
-        wait_seconds = CONTACT_FIRST_SECONDS
+        Raises ``CredentialsRefusedError`` at once: credentials that were renewed and refused again need an operator.
+        """
+        attempts = asyncio.create_task(self._attempt_until_response())
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait((attempts, stopped), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            # Also when this call itself is cancelled: no attempt outlives it and uses a closed session.
+            attempts.cancel()
+            stopped.cancel()
+            await asyncio.gather(attempts, stopped, return_exceptions=True)
+        if not attempts.cancelled():
+            attempts.result()
+
+    async def _attempt_until_response(self) -> None:
+        backoff = Backoff(CONTACT_BACKOFF, random=self._random)
         while True:
             try:
                 await self._session.request("GET", "/version", verb="get")
             except CredentialsRefusedError:
                 raise
             except ClusterError as error:
-                self.trouble = str(error)
-                log.warning("the API server is out of reach", extra={"detail": self.trouble})
+                self.error = str(error)
+                log.warning("the API server is unreachable", extra={"detail": self.error})
             else:
-                self.trouble = ""
+                self.error = ""
                 return
-            await asyncio.sleep(wait_seconds * (1 + self._random()))
-            wait_seconds = min(2 * wait_seconds, CONTACT_LONGEST_SECONDS)
+            await asyncio.sleep(backoff.next_ns(self._clock()) / NANOSECONDS_PER_SECOND)

@@ -1,8 +1,7 @@
-"""Probes that cannot lie, and the metrics: one small HTTP server."""
+"""The HTTP server of the probes (/livez, /readyz) and of /metrics."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from operators.model.masking import redacted_text
-from streams.runtime.listening import Listener, cause_of
+from operators.model.content import redacted_text
+from operators.model.text import one_line
+from streams.runtime.listening import Listener, system_message
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
     from streams.runtime.settings import Settings
 
 IDLE_SECONDS = 10.0
-"""How long a connection may take to send its headers, or stay without a request."""
+"""How long a connection may take to send a request's headers, or stay open between requests."""
 
 LINE_BYTES = 8 * 1024
-"""The longest request line, and the longest header."""
+"""The longest request line, and the longest header: kubelet and Prometheus send some hundred bytes."""
 
 DETAIL_CHARACTERS = 300
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""As much of what is wrong as the line of a failed check carries."""
 
 
 class ListenError(Exception):
@@ -35,7 +34,7 @@ class ListenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that has to be so, and what is wrong if it is not."""
+    """The result of one named check; ``detail`` is shown where it failed."""
 
     name: str
     ok: bool
@@ -44,7 +43,7 @@ class Check:
     def __str__(self) -> str:
         if self.ok:
             return f"[+]{self.name} ok"
-        detail = redacted_text(_CONTROL.sub(" ", self.detail))[:DETAIL_CHARACTERS]
+        detail = redacted_text(one_line(self.detail))[:DETAIL_CHARACTERS]
         return f"[-]{self.name} {detail or 'failed'}"
 
 
@@ -52,11 +51,11 @@ Checks = Callable[[], Iterable[Check]]
 
 
 class Health:
-    """Answers /livez, /readyz (``?verbose`` names each check) and /metrics.
+    """Serves /livez, /readyz (``?verbose`` names each check) and /metrics.
 
-    /livez fails only where a restart would help: a source's own task died. An API server out of
-    reach is no reason to restart, and shows in /readyz. The forms are those of the API server
-    (apiserver/pkg/server/healthz); what fails is always named.
+    /livez fails only where a restart would help: a source's own task ended with an error. An unreachable API server
+    is no reason to restart, and shows in /readyz. The text of a response is the API server's
+    (apiserver/pkg/server/healthz), except that a failed check is always named.
     """
 
     def __init__(
@@ -69,7 +68,7 @@ class Health:
         idle_seconds: float = IDLE_SECONDS,
     ) -> None:
         self.port = settings.listen_port
-        """Where it listens; for port 0 known once it does."""
+        """The port; for port 0 the actual one is known after ``start``."""
         self._host = settings.listen_host
         self._registry = registry
         application = web.Application()
@@ -91,16 +90,16 @@ class Health:
         )
 
     async def start(self) -> None:
-        """Listen. Raises ``ListenError`` where the address is in use or not ours."""
+        """Listen. Raises ``ListenError`` where the address is in use or not one of this machine."""
         try:
             self.port = await self._listener.start(self._host, self.port)
         except OSError as error:
             await self._listener.stop()
             place = f"[{self._host}]" if ":" in self._host else self._host
-            raise ListenError(f"--listen {place}:{self.port}: {cause_of(error)}") from None
+            raise ListenError(f"--listen {place}:{self.port}: {system_message(error)}") from None
 
     async def stop(self) -> None:
-        """Stop listening; the answers under way have a second."""
+        """Stop listening; responses in progress have one second to finish."""
         await self._listener.stop()
 
     async def _metrics(self, request: web.Request) -> web.Response:
@@ -109,7 +108,7 @@ class Health:
 
 
 def _probe(name: str, checks: Checks) -> Callable[[web.Request], Awaitable[web.Response]]:
-    async def answer(request: web.Request) -> web.Response:
+    async def respond(request: web.Request) -> web.Response:
         results = list(checks())
         ok = all(check.ok for check in results)
         if ok and "verbose" not in request.query:
@@ -123,4 +122,4 @@ def _probe(name: str, checks: Checks) -> Callable[[web.Request], Awaitable[web.R
             headers={"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"},
         )
 
-    return answer
+    return respond

@@ -1,4 +1,4 @@
-"""What the command line tells a process."""
+"""The settings of a process, from the command line."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import metadata
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How to reach the cluster, how fast to speak, where to be asked, and how long to drain."""
+    """How to reach the cluster, the rate limits, the address of probes, and how long to drain."""
 
     kubeconfig: str | None = None
     context: str | None = None
@@ -24,7 +24,7 @@ class Settings:
 
 
 def product_version() -> str:
-    """Say which version this is; ``unknown`` where the code runs without having been installed."""
+    """Return the installed version; ``unknown`` where the code runs without having been installed."""
     try:
         return metadata.version("zen-streams")
     except metadata.PackageNotFoundError:

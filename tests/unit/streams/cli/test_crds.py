@@ -7,8 +7,8 @@ from streams.config.crd import render
 
 
 def test_crds_are_printed_to_the_byte() -> None:
-    told = CliRunner().invoke(app, ["crds"])
+    result = CliRunner().invoke(app, ["crds"])
 
-    assert told.exit_code == 0
-    assert told.stdout_bytes == render().encode()
-    assert told.stderr == ""
+    assert result.exit_code == 0
+    assert result.stdout_bytes == render().encode()
+    assert result.stderr == ""

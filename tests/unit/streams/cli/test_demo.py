@@ -22,9 +22,9 @@ run()
 
 @pytest.mark.parametrize(
     ("command", "package"),
-    [("demo", "cel_expr_python"), ("demo", "cryptography"), ("apiserver", "re2")],
+    [("demo", "cel_expr_python"), ("demo", "trustme"), ("apiserver", "re2")],
 )
-def test_it_says_what_to_install(command: str, package: str) -> None:
+def test_a_missing_package_is_named_with_the_remedy(command: str, package: str) -> None:
     told = subprocess.run(
         [sys.executable, "-c", WITHOUT, command, package],
         capture_output=True,
@@ -56,7 +56,7 @@ def test_a_place_to_serve_at_that_is_none_is_refused() -> None:
     assert "HOST:PORT" in told.stderr
 
 
-def test_an_address_that_is_taken_is_said_as_run_says_it() -> None:
+def test_an_address_that_is_taken_is_reported_as_run_does() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         place = f"127.0.0.1:{server.getsockname()[1]}"
 
@@ -66,7 +66,7 @@ def test_an_address_that_is_taken_is_said_as_run_says_it() -> None:
     assert told.stderr == f"error: --listen {place}: Address already in use\n"
 
 
-def test_a_kubeconfig_that_cannot_be_written_is_said_by_its_name(tmp_path: Path) -> None:
+def test_a_kubeconfig_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     command = ["apiserver", "--write-kubeconfig", str(tmp_path / "file" / "kubeconfig")]
 

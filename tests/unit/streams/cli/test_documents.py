@@ -2,24 +2,24 @@ from __future__ import annotations
 
 import pytest
 
-from streams.cli.documents import fail, printable, tell
-from streams.config.findings import Finding, FindingKind, Severity
+from streams.cli.documents import fail, printable, report
+from streams.config.findings import Finding, FindingKind, FindingSeverity
 
 
 def finding(
-    file: str, line: int, *, severity: Severity, kind: FindingKind = FindingKind.INVALID
+    file: str, line: int, *, severity: FindingSeverity, kind: FindingKind = FindingKind.INVALID
 ) -> Finding:
     return Finding(severity, kind, file, line, "spec.source", "found it")
 
 
-def test_findings_are_told_by_file_and_line_with_their_counts_last(
+def test_findings_are_printed_by_file_and_line_with_their_counts_last(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    errors = tell(
+    errors = report(
         [
-            finding("b.yaml", 2, severity=Severity.WARNING),
-            finding("a.yaml", 10, severity=Severity.ERROR),
-            finding("a.yaml", 9, severity=Severity.ERROR),
+            finding("b.yaml", 2, severity=FindingSeverity.WARNING),
+            finding("a.yaml", 10, severity=FindingSeverity.ERROR),
+            finding("a.yaml", 9, severity=FindingSeverity.ERROR),
         ],
         err=False,
     )
@@ -37,12 +37,12 @@ def test_strict_makes_errors_of_unknown_fields_and_of_nothing_else(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     said = [
-        finding("a", 1, severity=Severity.WARNING, kind=FindingKind.UNKNOWN_FIELD),
-        finding("a", 2, severity=Severity.WARNING, kind=FindingKind.NOT_BUILT),
+        finding("a", 1, severity=FindingSeverity.WARNING, kind=FindingKind.UNKNOWN_FIELD),
+        finding("a", 2, severity=FindingSeverity.WARNING, kind=FindingKind.NOT_BUILT),
     ]
 
-    assert tell(said, err=True) == 0
-    assert tell(said, err=True, strict=True) == 1
+    assert report(said, err=True) == 0
+    assert report(said, err=True, strict=True) == 1
     assert capsys.readouterr().err.splitlines()[3:] == [
         "a:1: error: spec.source: found it",
         "a:2: warning: spec.source: found it",

@@ -16,35 +16,35 @@ HEAVY = ("aiohttp", "kubernetes", "prometheus_client", "pydantic", "reactivex", 
 
 
 def test_help_teaches_the_commands_and_the_exit_codes() -> None:
-    told = CliRunner().invoke(app, ["--help"])
+    result = CliRunner().invoke(app, ["--help"])
 
-    assert told.exit_code == 0
+    assert result.exit_code == 0
     for command in COMMANDS:
-        assert f"zen-streams {command}" in told.stdout
+        assert f"zen-streams {command}" in result.stdout
     for code in ("0", "1", "2", "3", "130"):
-        assert code in told.stdout.split("Exit codes:")[1]
+        assert code in result.stdout.split("Exit codes:")[1]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_help_of_a_command_shows_one_that_works(command: str) -> None:
-    told = CliRunner().invoke(app, [command, "--help"])
+    result = CliRunner().invoke(app, [command, "--help"])
 
-    assert told.exit_code == 0
-    assert f"Example: zen-streams {command}" in told.stdout
+    assert result.exit_code == 0
+    assert f"Example: zen-streams {command}" in result.stdout
 
 
 def test_the_version_is_that_of_the_product() -> None:
-    told = CliRunner().invoke(app, ["--version"])
+    result = CliRunner().invoke(app, ["--version"])
 
-    assert (told.exit_code, told.stdout) == (0, f"zen-streams {product_version()}\n")
+    assert (result.exit_code, result.stdout) == (0, f"zen-streams {product_version()}\n")
 
 
 @pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["validate"], ["run"], ["--nothing"]])
 def test_a_wrong_call_is_usage(arguments: list[str]) -> None:
-    told = CliRunner().invoke(app, arguments)
+    result = CliRunner().invoke(app, arguments)
 
-    assert told.exit_code == 2
-    assert "Traceback" not in told.output
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
 
 
 def test_nothing_heavy_is_imported_before_a_command_runs() -> None:
@@ -59,7 +59,7 @@ def test_nothing_heavy_is_imported_before_a_command_runs() -> None:
 
 @pytest.mark.timeout(60)
 def test_the_package_is_a_command() -> None:
-    told = subprocess.run(
+    result = subprocess.run(
         [sys.executable, "-m", "streams", "validate", "-f", "no-such-file"],
         cwd=ROOT,
         capture_output=True,
@@ -67,5 +67,5 @@ def test_the_package_is_a_command() -> None:
         check=False,
     )
 
-    assert told.returncode == 2
-    assert told.stdout.startswith("no-such-file:1: error: ")
+    assert result.returncode == 2
+    assert result.stdout.startswith("no-such-file:1: error: ")

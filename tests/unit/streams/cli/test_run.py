@@ -101,7 +101,7 @@ def written(folder: Path, *names: str, wrong: bool = False) -> Path:
     return folder
 
 
-def told(*arguments: object) -> Result:
+def invoked(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["run", *map(str, arguments)])
 
 
@@ -111,11 +111,11 @@ def test_documents_become_plans_and_options_settings(
     folder = written(tmp_path, "a", "b")
     options = "--grace 7 --listen [::1]:0 --qps 50 --burst 100 --write-qps 20.5 --write-burst 40"
 
-    ended = told("-f", folder, "--kubeconfig", kubeconfig, "--context", "here", *options.split())
+    ended = invoked("-f", folder, "--kubeconfig", kubeconfig, "--context", "here", *options.split())
 
     assert ended.exit_code == 0, ended.output
     ((plans, settings),) = served.calls
-    assert [(plan.namespace, plan.name) for plan in plans] == [
+    assert [(plan.identity.namespace, plan.identity.name) for plan in plans] == [
         ("from-context", "a"),
         ("from-context", "b"),
     ]
@@ -135,7 +135,7 @@ def test_documents_become_plans_and_options_settings(
 def test_the_defaults_are_the_settings_own(
     tmp_path: Path, kubeconfig: Path, served: Served
 ) -> None:
-    told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
+    invoked("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
 
     assert served.calls[0][1] == Settings(kubeconfig=str(kubeconfig))
 
@@ -143,9 +143,9 @@ def test_the_defaults_are_the_settings_own(
 def test_the_namespace_given_goes_before_the_contexts(
     tmp_path: Path, kubeconfig: Path, served: Served
 ) -> None:
-    told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig, "--namespace", "mine")
+    invoked("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig, "--namespace", "mine")
 
-    assert served.calls[0][0][0].namespace == "mine"
+    assert served.calls[0][0][0].identity.namespace == "mine"
 
 
 def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path, served: Served) -> None:
@@ -154,7 +154,7 @@ def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path, served
     with socket.create_server(("127.0.0.1", 0)) as server:
         kubeconfig.write_text(KUBECONFIG.format(port=server.getsockname()[1]))
 
-        ended = told("-f", folder, "--kubeconfig", kubeconfig)
+        ended = invoked("-f", folder, "--kubeconfig", kubeconfig)
 
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
@@ -163,6 +163,9 @@ def test_any_error_stops_it_before_the_cluster_is_touched(tmp_path: Path, served
     assert ended.exit_code == 2
     assert ended.stdout == ""
     assert f"{folder}/wrong.yaml:6: error: spec.source: " in ended.stderr
+    assert ended.stderr.endswith(
+        "error: nothing was started; correct the errors above, or use --skip-invalid\n"
+    )
 
 
 def test_a_context_whose_namespace_is_none_is_blamed_itself(
@@ -170,37 +173,37 @@ def test_a_context_whose_namespace_is_none_is_blamed_itself(
 ) -> None:
     kubeconfig.write_text(kubeconfig.read_text().replace("from-context", "A_B"))
 
-    ended = told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
+    ended = invoked("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
 
     assert ended.exit_code == 2
     assert ended.stderr.startswith(
-        f"error: kubeconfig {kubeconfig}, context 'here': namespace: found 'A_B'; "
+        f"error: kubeconfig {kubeconfig}, context 'here': namespace: found 'A_B', "
     )
     assert served.calls == []
 
 
-def test_skip_invalid_runs_the_rest_and_tells_all_the_same(
+def test_skip_invalid_runs_the_rest_and_still_reports_the_errors(
     tmp_path: Path, kubeconfig: Path, served: Served
 ) -> None:
     folder = written(tmp_path, "a", wrong=True)
 
-    ended = told("-f", folder, "--kubeconfig", kubeconfig, "--skip-invalid")
+    ended = invoked("-f", folder, "--kubeconfig", kubeconfig, "--skip-invalid")
 
     assert ended.exit_code == 0
-    assert [plan.name for plan in served.calls[0][0]] == ["a"]
+    assert [plan.identity.name for plan in served.calls[0][0]] == ["a"]
     assert "1 error, 0 warnings, 0 notes" in ended.stderr
 
 
-def test_nothing_to_run_is_said_and_is_usage(
+def test_nothing_to_run_is_an_error_with_the_code_for_usage(
     tmp_path: Path, kubeconfig: Path, served: Served
 ) -> None:
     folder = written(tmp_path, wrong=True)
 
-    ended = told("-f", folder, "--kubeconfig", kubeconfig, "--skip-invalid")
+    ended = invoked("-f", folder, "--kubeconfig", kubeconfig, "--skip-invalid")
 
     assert ended.exit_code == 2
     assert ended.stderr.endswith(
-        "error: nothing to run: no valid Ingester that this version can run\n"
+        "error: nothing to run: found no valid Ingester that this version supports\n"
     )
     assert served.calls == []
 
@@ -210,7 +213,7 @@ def test_without_a_way_to_the_cluster_the_documents_are_judged_all_the_same(
 ) -> None:
     folder = written(tmp_path, "a", wrong=True)
 
-    ended = told("-f", folder, "--kubeconfig", tmp_path / "none")
+    ended = invoked("-f", folder, "--kubeconfig", tmp_path / "none")
 
     assert ended.exit_code == 2
     assert "wrong.yaml:6: error: " in ended.stderr
@@ -228,12 +231,12 @@ def test_without_a_way_to_the_cluster_the_documents_are_judged_all_the_same(
         (ListenError("no entry"), 2),
     ],
 )
-def test_the_exit_code_says_how_it_ended(
+def test_the_exit_code_is_the_runtimes_own(
     tmp_path: Path, kubeconfig: Path, served: Served, *, end: int | Exception, code: int
 ) -> None:
     served.end = end
 
-    ended = told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
+    ended = invoked("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig)
 
     assert ended.exit_code == code
     assert ended.stderr == ("error: no entry\n" if isinstance(end, Exception) else "")
@@ -267,7 +270,7 @@ def test_an_address_is_a_host_and_a_port(text: str, where: tuple[str, int]) -> N
     ],
 )
 def test_an_address_that_is_none_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(typer.BadParameter, match="HOST:PORT is allowed"):
+    with pytest.raises(typer.BadParameter, match="allowed: HOST:PORT"):
         address(text)
 
 
@@ -292,7 +295,7 @@ def test_an_address_that_is_none_is_refused_with_what_is_allowed(text: str) -> N
 def test_a_wrong_option_is_named(
     tmp_path: Path, kubeconfig: Path, served: Served, *, option: str, value: str
 ) -> None:
-    ended = told("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig, option, value)
+    ended = invoked("-f", written(tmp_path, "a"), "--kubeconfig", kubeconfig, option, value)
 
     assert ended.exit_code == 2
     assert option in ended.stderr
@@ -300,7 +303,7 @@ def test_a_wrong_option_is_named(
 
 
 @pytest.mark.timeout(60)
-def test_with_its_cluster_out_of_reach_it_lives_says_so_and_stops_when_told(tmp_path: Path) -> None:
+def test_with_an_unreachable_cluster_it_runs_unready_and_stops_on_a_signal(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -320,7 +323,7 @@ def test_with_its_cluster_out_of_reach_it_lives_says_so_and_stops_when_told(tmp_
         rest = [msgspec.json.decode(line) for line in process.stderr]
 
     assert first["level"] == "WARNING"
-    assert first["message"] == "the API server is out of reach"
+    assert first["message"] == "the API server is unreachable"
     assert alive == (200, "ok")
     assert ready[0] == 503
     assert "[-]api-server " in ready[1]

@@ -26,9 +26,9 @@ WRONG = GOOD.format(name="wrong").replace("source: settings", "source: Settings!
 
 
 def validated(*arguments: str) -> tuple[int, list[str]]:
-    told = CliRunner().invoke(app, ["validate", *arguments])
-    assert told.stderr == ""
-    return told.exit_code, told.stdout.splitlines()
+    result = CliRunner().invoke(app, ["validate", *arguments])
+    assert result.stderr == ""
+    return result.exit_code, result.stdout.splitlines()
 
 
 def test_a_good_document_is_counted_and_accepted(tmp_path: Path) -> None:
@@ -74,7 +74,10 @@ def test_documents_without_an_ingester_are_not_called_valid(tmp_path: Path) -> N
     file = tmp_path / "a.yaml"
     file.write_text("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n")
 
-    told = CliRunner().invoke(app, ["validate", "-f", str(file)])
+    result = CliRunner().invoke(app, ["validate", "-f", str(file)])
 
-    assert told.exit_code == 2
-    assert told.stderr == "error: no Ingester in what was given\n"
+    assert result.exit_code == 2
+    assert (
+        result.stderr
+        == "error: found no Ingester in these files; a document needs kind: Ingester\n"
+    )

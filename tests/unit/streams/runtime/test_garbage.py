@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streams.runtime.garbage import ALLOCATIONS, spare_the_loop
+from streams.runtime.garbage import ALLOCATIONS, freeze_startup_objects
 
 
 @pytest.fixture(autouse=True)
@@ -23,9 +23,9 @@ class Ring:
         self.itself = self
 
 
-def test_what_was_there_is_looked_at_no_more_and_what_comes_is_still_collected() -> None:
+def test_startup_objects_are_frozen_and_later_ones_are_still_collected() -> None:
     old = Ring()
-    spare_the_loop()
+    freeze_startup_objects()
     new = Ring()
 
     looked_at = {id(one) for one in gc.get_objects()}

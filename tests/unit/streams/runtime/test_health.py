@@ -11,8 +11,9 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
-from streams.runtime.health import LINE_BYTES, Check, Health, ListenError
+from streams.runtime.health import Check, Health, ListenError
 from streams.runtime.settings import Settings
+from tests.unit.streams.cluster.virtual import VirtualLoop, run
 
 TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJzeXN0ZW0ifQ.c2lnbmF0dXJl"  # noqa: S105  made up
 DEADLINE_SECONDS = 5.0
@@ -43,7 +44,7 @@ def served(
     *,
     idle_seconds: float = DEADLINE_SECONDS,
 ) -> None:
-    """Run the server on a free port for as long as somebody talks to it."""
+    """Run the server on a free port for the duration of the conversation."""
 
     async def main() -> None:
         health = Health(
@@ -71,7 +72,7 @@ def served(
     asyncio.run(main())
 
 
-def test_alive_is_said_under_three_names_and_ready_under_two() -> None:
+def test_liveness_is_served_under_three_paths_and_readiness_under_two() -> None:
     process = Process(ready=[Check("a", ok=False)])
 
     async def talk(ask: Ask, _: int) -> None:
@@ -129,11 +130,11 @@ def test_a_dead_task_is_not_alive_and_an_unready_source_is() -> None:
 
 
 def test_a_detail_is_one_short_line_without_a_secret() -> None:
-    said = str(Check("a", ok=False, detail=f"no\r\nHTTP {TOKEN}" + "x" * 5000))
+    text = str(Check("a", ok=False, detail=f"no\r\nHTTP {TOKEN}" + "x" * 5000))
 
-    assert said.isprintable()
-    assert len(said) < 400
-    assert "eyJ" not in said
+    assert text.isprintable()
+    assert len(text) < 400
+    assert "eyJ" not in text
 
 
 def test_metrics_come_as_text_and_as_openmetrics() -> None:
@@ -169,33 +170,61 @@ def test_only_reading_is_allowed_and_only_what_is_there() -> None:
 
 
 @pytest.mark.parametrize(
-    "head",
-    [b"GET /" + b"x" * (LINE_BYTES + 1), b"GET /livez HTTP/1.1\r\nA: " + b"x" * 2 * LINE_BYTES],
+    ("target", "header", "status"),
+    [
+        ("/livez?" + "x" * (8192 - 7), "", 200),
+        ("/livez?" + "x" * (8192 - 6), "", 400),
+        ("/livez", "x" * 8192, 200),
+        ("/livez", "x" * 8193, 400),
+    ],
 )
-def test_an_endless_head_is_refused(head: bytes) -> None:
+def test_a_request_line_or_a_header_beyond_8_kib_is_refused(
+    target: str, header: str, status: int
+) -> None:
     async def talk(_: Ask, port: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(head + b"\r\n\r\n")
-        status = await reader.readline()
-        assert b" 400 " in status
+        head = f"GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nA: {header}\r\n\r\n"
+        writer.write(head.encode())
+        assert int((await reader.readline()).split()[1]) == status
+        await reader.read()
         writer.close()
 
     served(Process(), talk)
 
 
 @pytest.mark.parametrize("sent", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: a\r\n"])
-def test_who_does_not_finish_his_head_is_hung_up_on(sent: bytes) -> None:
+def test_a_connection_without_a_whole_request_is_closed_after_ten_seconds(sent: bytes) -> None:
+    async def main(loop: VirtualLoop) -> float:
+        settings = Settings(listen_port=0)
+        health = Health(settings, registry=CollectorRegistry(), ready=list, alive=list)
+        await health.start()
+        began = loop.time()
+        reader, writer = await asyncio.open_connection("127.0.0.1", health.port)
+        writer.write(sent)
+        assert await reader.read() == b""
+        took_seconds = loop.time() - began
+        writer.close()
+        await health.stop()
+        return took_seconds
+
+    assert run(main) == pytest.approx(10.0, abs=0.01)
+
+
+@pytest.mark.parametrize("sent", [b"", b"GET /livez HT", b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n"])
+def test_an_idle_connection_is_closed_after_the_limit_given(sent: bytes) -> None:
     async def talk(_: Ask, port: int) -> None:
+        began = asyncio.get_running_loop().time()
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(sent)
-        with suppress(ConnectionResetError):  # hung up on before it was read
-            assert await reader.read() == b""
+        with suppress(ConnectionResetError):  # closed before it was read
+            await reader.read()
         writer.close()
+        assert asyncio.get_running_loop().time() - began >= 0.2
 
-    served(Process(), talk, idle_seconds=0.1)
+    served(Process(), talk, idle_seconds=0.2)
 
 
-def test_an_address_in_use_is_said_with_the_option_that_names_it() -> None:
+def test_an_address_in_use_is_reported_with_its_option() -> None:
     async def talk(_: Ask, port: int) -> None:
         second = Health(
             Settings(listen_port=port), registry=CollectorRegistry(), ready=list, alive=list
@@ -217,7 +246,7 @@ def test_an_address_that_is_not_ours_is_an_error_too() -> None:
     asyncio.run(main())
 
 
-def test_after_stop_nobody_listens() -> None:
+def test_after_stop_no_connection_is_accepted() -> None:
     async def main() -> None:
         health = Health(
             Settings(listen_port=0), registry=CollectorRegistry(), ready=list, alive=list

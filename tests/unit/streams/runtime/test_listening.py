@@ -18,7 +18,7 @@ TURNS = 8
 
 
 @pytest.mark.parametrize("turns", range(TURNS))
-def test_whoever_came_in_meanwhile_is_hung_up_on(turns: int) -> None:
+def test_a_connection_accepted_while_stopping_is_closed(turns: int) -> None:
     async def come_and_go() -> bytes:
         listener = Listener(web.ServerRunner(web.Server(unasked), shutdown_timeout=0.1))
         port = await listener.start("127.0.0.1", 0)
@@ -36,7 +36,7 @@ def test_whoever_came_in_meanwhile_is_hung_up_on(turns: int) -> None:
     assert asyncio.run(come_and_go()) == b""
 
 
-def test_a_peer_that_never_says_goodbye_is_not_waited_for(tmp_path: Path) -> None:
+def test_a_peer_that_never_sends_close_notify_is_not_waited_for(tmp_path: Path) -> None:
     certificates = Certificates(tmp_path)
     trusting = ssl.create_default_context(cafile=certificates.path("ca.crt"))
 
