@@ -1,31 +1,30 @@
-"""What a demonstration needs, put together and taken apart again: a server, the product, a feed."""
+"""Assembly of the demonstration, and of the API server alone: server, product, feeder."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from demo.apiserver.history import History
-from demo.apiserver.server import DevServer
-from demo.definitions import install, make_namespaces
-from demo.estate import Estate
+from demo.apiserver.server import ApiServer
+from demo.apiserver.store import History
+from demo.cluster import Cluster
 from demo.events import kubernetes_events
-from demo.feeder import Feeder
-from demo.hearing import Hearing
+from demo.install import create_namespaces, install
 from demo.kyverno import kyverno
-from demo.show import Options, Show, Stage
-from demo.signal import Signal
+from demo.measurements import Measurements
+from demo.show import Options, Parts, Show
+from demo.signal import Feeder, Signal
 from demo.trivy import trivy
 from demo.view import write
 from operators.flow.clock import utc_now
 from streams.cluster.access import Access
-from streams.cluster.limits import Bucket
+from streams.cluster.rate_limit import RateLimiter
 from streams.cluster.session import Session
 from streams.config.load import load
 from streams.config.plan import Plan, plan
@@ -37,56 +36,58 @@ from streams.runtime.settings import Settings
 DOCUMENTS = Path(__file__).with_name("documents")
 SEED = 1
 HISTORY_EVENTS = 250
-"""As far as a watch may be behind here, which is seconds; a ring of 10,000 would be the most of the memory."""
+"""A watch here is at most seconds behind; a ring of 10,000 events would take most of the memory."""
 USER_AGENT = "zen-streams-demo"
 FEED_REQUESTS_PER_SECOND = 10_000.0
-"""The feeder has its own pace; its client holds nothing back."""
+"""The feeder paces itself, so its client must never be the limit."""
 QPS, BURST, WRITE_QPS, WRITE_BURST = 200.0, 400, 500.0, 1000
-"""What the product's client may ask a second here; ``run`` begins with 5 and 10."""
+"""The rate limits of the product's client here; the defaults of ``run`` are 5 and 10."""
 
 
 async def demonstrate(options: Options) -> int:
-    """Show the product at work; the exit code of ``run``.
+    """Run the product against an embedded API server, feed it, and report; returns the exit code of ``run``.
 
-    Raises ``FeedError``, ``InstallError``, ``ListError``, ``ClusterError`` where the server refuses.
+    Raises ``FeedError``, ``InstallError``, ``ListError``, ``ClusterError`` where the server refuses a request.
     """
-    asked = Signals()
-    asked.install()
+    stop_signals = Signals()
+    stop_signals.install()
     configure(json_lines=False, stream=sys.stderr, level="WARNING")
     async with AsyncExitStack() as stack:
         folder = stack.enter_context(TemporaryDirectory(prefix="zen-streams-demo-"))
-        server = await stack.enter_async_context(DevServer(history=_history))
+        server = await stack.enter_async_context(ApiServer(history=_history))
         kubeconfig = Path(folder) / "kubeconfig"
         server.write_kubeconfig(kubeconfig)
         client = await stack.enter_async_context(administrator(kubeconfig))
         await install(client)
-        await make_namespaces(client)
+        await create_namespaces(client)
         feeder = Feeder(client, signals(SEED), clock=time.monotonic_ns)
         await feeder.begin()
-        hearing = Hearing(time.monotonic_ns)
+        measurements = Measurements(time.monotonic_ns)
         app, health = await stack.enter_async_context(
-            opened(plans(), settings(kubeconfig), listeners=(hearing.hear,), draws_traces=True)
+            opened(
+                plans(), settings(kubeconfig), listeners=(measurements.record,), draws_traces=True
+            )
         )
         console = Console(stderr=options.as_json)
         write(console, *_greeting(options, server.url))
-        stage = Stage(
+        parts = Parts(
             app=app,
             client=client,
             feeder=feeder,
-            hearing=hearing,
+            measurements=measurements,
             console=console,
             kubeconfig=kubeconfig,
             health_port=health.port,
             clock=time.monotonic_ns,
         )
-        return await Show(stage, options, asked=asked).run()
+        return await Show(parts, options, stop_signals=stop_signals).run()
 
 
 @asynccontextmanager
 async def administrator(kubeconfig: Path) -> AsyncGenerator[Session]:
-    """A client of its own, that is not held back."""
+    """Open a client session of the administrator whose rate limits are never reached."""
     buckets = [
-        Bucket(
+        RateLimiter(
             FEED_REQUESTS_PER_SECOND, burst=int(FEED_REQUESTS_PER_SECOND), clock=time.monotonic_ns
         )
         for _ in range(2)
@@ -99,13 +100,13 @@ async def administrator(kubeconfig: Path) -> AsyncGenerator[Session]:
 
 
 def signals(seed: int) -> list[Signal]:
-    """Everything that is fed: Trivy's reports, Kyverno's reports, Kubernetes Events."""
-    estate = Estate(seed)
-    return [make(estate, seed, now=utc_now) for make in (trivy, kyverno, kubernetes_events)]
+    """Create the signals of one cluster: Trivy's reports, Kyverno's reports, Kubernetes Events."""
+    cluster = Cluster(seed)
+    return [make(cluster, seed, now=utc_now) for make in (trivy, kyverno, kubernetes_events)]
 
 
 def plans() -> list[Plan]:
-    """Plan the shipped documents, as ``run`` would. Raises ``ValueError`` where one says what it must not."""
+    """Plan the shipped documents, as ``run`` does. Raises ``ValueError`` with the findings of an invalid one."""
     loaded = load([DOCUMENTS], default_namespace="default")
     if loaded.findings:
         raise ValueError("\n".join(map(str, loaded.findings)))
@@ -113,7 +114,7 @@ def plans() -> list[Plan]:
 
 
 def settings(kubeconfig: Path) -> Settings:
-    """As ``run`` would have them from its command line."""
+    """Return the settings that ``run`` has from its command line."""
     return Settings(
         kubeconfig=str(kubeconfig),
         listen_port=0,
@@ -132,8 +133,42 @@ def _greeting(options: Options, url: str) -> list[str]:
     length = f"for {options.duration_seconds:g} s" if options.duration_seconds else "until Ctrl-C"
     speed = f"--qps {QPS:g} --burst {BURST} --write-qps {WRITE_QPS:g} --write-burst {WRITE_BURST}"
     return [
-        f"An API server of our own at {url}, the Ingesters of {DOCUMENTS},",
+        f"An embedded API server at {url}, the Ingesters of {DOCUMENTS},",
         f"and about {options.per_second:g} changes a second {length} (Ctrl-C ends it and reports).",
         f"The client runs with {speed}; the defaults of run are 5 and 10.",
         "",
+    ]
+
+
+async def serve_alone(
+    host: str, port: int, *, kubeconfig: Path | None, print_line: Callable[[str], None]
+) -> None:
+    """Serve the API with the definitions installed until SIGTERM or SIGINT; print how to connect.
+
+    The kubeconfig is removed at the end; without a path it is written to a temporary directory. Raises ``OSError``
+    where the address cannot be bound or the file not written, ``KubeconfigError``, and ``InstallError``.
+    """
+    stop_signals = Signals()
+    stop_signals.install()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(ApiServer(host=host, port=port))
+        if kubeconfig is None:
+            folder = TemporaryDirectory(prefix="zen-streams-apiserver-")
+            kubeconfig = Path(stack.enter_context(folder)) / "kubeconfig"
+        stack.enter_context(server.kubeconfig.written(kubeconfig))
+        async with administrator(kubeconfig) as client:
+            await install(client)
+        for line in _usage(server.url, kubeconfig):
+            print_line(line)
+        await stop_signals.stop.wait()
+
+
+def _usage(url: str, kubeconfig: Path) -> list[str]:
+    return [
+        f"Embedded API server at {url}; its objects exist in memory only. Connect with:",
+        f"  export KUBECONFIG={kubeconfig.absolute()}",
+        "  kubectl get crds",
+        "  zen-streams run -f deploy/examples",
+        "  kubectl create --raw /debug/forget-history -f - </dev/null    # older resourceVersions expire",
+        "Ctrl-C ends it.",
     ]

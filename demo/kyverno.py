@@ -9,7 +9,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from demo.estate import Estate, Workload
+from demo.cluster import Cluster, Workload
 from demo.signal import Object, Request, Signal, change, create, delete
 from operators.flow.clock import WallClock
 
@@ -44,28 +44,28 @@ _POLICIES = (
 )
 
 
-def kyverno(estate: Estate, seed: int, *, now: WallClock) -> Signal:
+def kyverno(cluster: Cluster, seed: int, *, now: WallClock) -> Signal:
     """The reports on all workloads."""
     chance = random.Random(f"kyverno {seed}")  # noqa: S311  a seed, not a secret
-    requests = _Reports(estate, chance, now).requests()
-    return Signal("kyverno", requests, first=len(estate.workloads))
+    requests = _Reports(cluster, chance, now).requests()
+    return Signal("kyverno", requests, first=len(cluster.workloads))
 
 
 class _Reports:
-    """What the reports controller knows: how each policy judges each workload."""
+    """The reports controller's state: the result of each policy for each workload."""
 
-    def __init__(self, estate: Estate, chance: random.Random, now: WallClock) -> None:
+    def __init__(self, cluster: Cluster, chance: random.Random, now: WallClock) -> None:
         self._chance = chance
         self._now = now
-        self._workloads = estate.workloads
-        self._judged = {one.uid: [self._judge() for _ in _POLICIES] for one in self._workloads}
+        self._workloads = cluster.workloads
+        self._verdicts = {one.uid: [self._evaluate() for _ in _POLICIES] for one in self._workloads}
         self._reported: set[str] = set()
 
     def requests(self) -> Iterator[Request]:
-        """Scan everything once; then whatever comes, for ever."""
+        """Report on every workload once, then change random reports endlessly."""
         for workload in self._workloads:
             yield self._create(workload)
-        events = (self._rescanned, self._judged_anew, self._ended)
+        events = (self._rescanned, self._reevaluated, self._ended)
         while True:
             workload = self._chance.choice(self._workloads)
             (happens,) = self._chance.choices(events, weights=(10, 6, 1))
@@ -74,9 +74,9 @@ class _Reports:
     def _rescanned(self, workload: Workload) -> Request:
         return change(_path(workload), self._results(workload))
 
-    def _judged_anew(self, workload: Workload) -> Request:
-        """Somebody changed the workload, or a policy."""
-        results = self._judged[workload.uid]
+    def _reevaluated(self, workload: Workload) -> Request:
+        """The workload or a policy was changed."""
+        results = self._verdicts[workload.uid]
         policy = self._chance.randrange(len(results))
         results[policy] = "pass" if results[policy] == "fail" else "fail"
         return self._rescanned(workload)
@@ -110,7 +110,7 @@ class _Reports:
         return create(_collection(workload), body | self._results(workload))
 
     def _results(self, workload: Workload) -> Object:
-        judged = self._judged[workload.uid]
+        verdicts = self._verdicts[workload.uid]
         seconds = int(self._now().timestamp())
         results: list[Object] = [
             {
@@ -125,12 +125,12 @@ class _Reports:
                 "timestamp": {"seconds": seconds, "nanos": 0},
                 "properties": {"process": "background scan"},
             }
-            for (policy, rule, severity, text), result in zip(_POLICIES, judged, strict=True)
+            for (policy, rule, severity, text), result in zip(_POLICIES, verdicts, strict=True)
         ]
-        counts = Counter(judged)
+        counts = Counter(verdicts)
         return {"summary": {each: counts[each] for each in RESULTS}, "results": results}
 
-    def _judge(self) -> str:
+    def _evaluate(self) -> str:
         return "fail" if self._chance.random() < 0.25 else "pass"  # noqa: PLR2004
 
 

@@ -1,4 +1,4 @@
-"""One demonstration: the product at work on what it is fed, until the time is over, and what is said of it then."""
+"""One run of the demonstration: feed the product for a time, wait until it is idle, report."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from pathlib import Path
 
 from rich.console import Console
 
-from demo.feeder import Feeder
-from demo.hearing import Hearing
-from demo.listing import observations
-from demo.report import report, summary
+from demo.measurements import Measurements
+from demo.report import observations, report, summary
+from demo.signal import Feeder
 from demo.view import View, write
 from operators.flow.clock import Clock
 from streams.cluster.session import Session
 from streams.runtime.app import App
 from streams.runtime.lifecycle import EXIT_LOST, Signals
-from streams.runtime.running import RunningSource
+from streams.runtime.pipeline import Pipeline
 
 QUIET_SECONDS = 0.3
-"""Server, feed and product share one loop: what they have to say to each other is said long before."""
+"""Server, feeder and product share one loop: pending events arrive long before."""
 QUIET_WAIT_SECONDS = 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """For how long (0: until told to stop), how much, and what is said of it."""
+    """Duration (0: until a signal), rate, and form of the report."""
 
     duration_seconds: float
     per_second: float
@@ -37,13 +36,13 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Stage:
-    """What a demonstration is made of."""
+class Parts:
+    """The parts of a demonstration."""
 
     app: App
     client: Session
     feeder: Feeder
-    hearing: Hearing
+    measurements: Measurements
     console: Console
     kubeconfig: Path
     health_port: int
@@ -51,73 +50,73 @@ class Stage:
 
 
 class Show:
-    """The run of one demonstration. The first signal ends the feed, the second everything at once."""
+    """One run of the demonstration. The first signal ends the feed, the second ends everything at once."""
 
-    def __init__(self, stage: Stage, options: Options, *, asked: Signals) -> None:
-        self._stage = stage
+    def __init__(self, parts: Parts, options: Options, *, stop_signals: Signals) -> None:
+        self._parts = parts
         self._options = options
-        self._asked = asked
-        self._console = stage.console
+        self._stop_signals = stop_signals
+        self._console = parts.console
 
     async def run(self) -> int:
-        """Run the product, and tell of it; the exit code is the product's, or 1 if its books do not balance.
+        """Run the product and report; return its exit code, or 1 if a ledger does not balance.
 
-        Raises ``FeedError``, ``ListError``, and what the product raises.
+        Raises ``FeedError``, ``ListError``, and whatever the product raises.
         """
-        orders = Signals()
-        product = asyncio.create_task(self._stage.app.run(orders))
-        telling = asyncio.create_task(self._tell())
-        hurry = asyncio.create_task(self._asked.at_once.wait())
+        product_signals = Signals()
+        product = asyncio.create_task(self._parts.app.run(product_signals))
+        presentation = asyncio.create_task(self._present())
+        hurry = asyncio.create_task(self._stop_signals.at_once.wait())
         try:
-            await asyncio.wait((product, telling, hurry), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((product, presentation, hurry), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            orders.received()
-            if self._asked.at_once.is_set():
-                orders.received()
-            telling.cancel()
+            product_signals.received()
+            if self._stop_signals.at_once.is_set():
+                product_signals.received()
+            presentation.cancel()
             hurry.cancel()
-            await asyncio.gather(telling, hurry, return_exceptions=True)
+            await asyncio.gather(presentation, hurry, return_exceptions=True)
         code = await product
-        if not telling.cancelled():
-            telling.result()
+        if not presentation.cancelled():
+            presentation.result()
         return code or (EXIT_LOST if any(one.ledger.balance for one in self._sources) else code)
 
     @property
-    def _sources(self) -> list[RunningSource]:
-        return self._stage.app.sources
+    def _sources(self) -> list[Pipeline]:
+        return self._parts.app.pipelines
 
-    async def _tell(self) -> None:
-        stage, options = self._stage, self._options
-        with View(stage.console, self._sources, stage.hearing, clock=stage.clock) as view:
+    async def _present(self) -> None:
+        parts, options = self._parts, self._options
+        with View(parts.console, self._sources, parts.measurements, clock=parts.clock) as view:
             await self._feed(view)
             seconds = view.seconds
             with suppress(TimeoutError):
                 async with asyncio.timeout(QUIET_WAIT_SECONDS):
-                    await self._quiet()
+                    await self._until_idle()
             view.show()
-        listing = await observations(stage.client)
+        listing = await observations(parts.client)
         if options.as_json:
             text = summary(
                 self._sources,
                 observations=len(listing.rows),
-                spans_built=stage.app.spans_built,
+                spans_built=parts.app.spans_built,
                 duration_seconds=seconds,
             )
             sys.stdout.write(f"{text}\n")
             sys.stdout.flush()
         else:
-            block = "█" if stage.console.encoding.startswith("utf") else "#"
-            lines = report(self._sources, stage.hearing, listing=listing, block=block)
-            write(stage.console, "", *lines)
-        if options.keep and not self._asked.stop.is_set():
-            write(stage.console, "", *self._how_to_look_on())
-            await self._asked.stop.wait()
+            block = "█" if parts.console.encoding.startswith("utf") else "#"
+            lines = report(self._sources, parts.measurements, listing=listing, block=block)
+            write(parts.console, "", *lines)
+        if options.keep and not self._stop_signals.stop.is_set():
+            write(parts.console, "", *self._usage())
+            await self._stop_signals.stop.wait()
 
     async def _feed(self, view: View) -> None:
-        """Feed until the time is over or somebody says so, and show it meanwhile."""
+        """Feed until the duration is over or a signal arrives, and update the view meanwhile."""
         options, over = self._options, asyncio.Event()
-        feed = asyncio.create_task(self._stage.feeder.feed(options.per_second, over=over))
-        stop = asyncio.create_task(self._asked.stop.wait())
+        feed = asyncio.create_task(self._parts.feeder.feed(options.per_second, over=over))
+        stop = asyncio.create_task(self._stop_signals.stop.wait())
         try:
             while not (feed.done() or stop.done()):
                 left = options.duration_seconds - view.seconds
@@ -136,8 +135,8 @@ class Show:
             await asyncio.gather(feed, stop, return_exceptions=True)
         feed.result()
 
-    async def _quiet(self) -> None:
-        """Wait until nothing is in flight, nothing is to be read again, and nothing new came for a moment."""
+    async def _until_idle(self) -> None:
+        """Wait until nothing is in flight or dirty, and nothing was received for ``QUIET_SECONDS``."""
         before = -1
         while True:
             received = sum(one.ledger.received for one in self._sources)
@@ -146,19 +145,17 @@ class Show:
             before = received
             await asyncio.sleep(QUIET_SECONDS)
 
-    def _how_to_look_on(self) -> list[str]:
+    def _usage(self) -> list[str]:
         return [
-            "It goes on running, without the feed. Look on with:",
-            f"  export KUBECONFIG={self._stage.kubeconfig}",
+            "Still running, without the feed. Inspect it with:",
+            f"  export KUBECONFIG={self._parts.kubeconfig}",
             "  kubectl get observations -A",
             "  kubectl get vulnerabilityreports,policyreports,events -A",
             "  kubectl explain observation.spec",
-            f"  curl http://127.0.0.1:{self._stage.health_port}/metrics",
+            f"  curl http://127.0.0.1:{self._parts.health_port}/metrics",
             "Ctrl-C ends it.",
         ]
 
 
-def _is_busy(source: RunningSource) -> bool:
-    subscription = source.subscription
-    is_dirty = subscription is not None and bool(subscription.dirty_count)
-    return bool(source.ledger.in_flight) or is_dirty
+def _is_busy(source: Pipeline) -> bool:
+    return bool(source.ledger.in_flight or source.source_status().dirty_objects)

@@ -1,10 +1,18 @@
-"""A signal of the demonstration: what its controller asks of the API server, and what ought to be there afterwards."""
+"""Signals: the requests a controller makes to the API server, and the feeder that sends them at a rate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
+
+import msgspec
+
+from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock
+from streams.cluster.errors import ClusterError
+from streams.cluster.session import Session
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one, as JSON."""
@@ -16,7 +24,7 @@ STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request to the API server; ``path`` names the collection of what is made, else the object."""
+    """One request to the API server; ``path`` is the collection for a create, else the object."""
 
     method: str
     path: str
@@ -25,24 +33,24 @@ class Request:
 
 
 def create(collection: str, body: Object) -> Request:
-    """Make an object."""
+    """Build the request that creates an object."""
     return Request("POST", collection, body)
 
 
 def change(path: str, fields: Object, *, content_type: str = MERGE_PATCH) -> Request:
-    """Change fields of an object; lists are replaced as a whole."""
+    """Build the request that patches fields of an object; lists are replaced whole."""
     return Request("PATCH", path, fields, content_type)
 
 
 def delete(path: str) -> Request:
-    """Delete an object."""
+    """Build the request that deletes an object."""
     return Request("DELETE", path)
 
 
 class Signal:
-    """The requests of one controller, one at a time; every one is taken to succeed.
+    """The requests of one controller, one at a time; each is assumed to succeed.
 
-    ``first`` of them make what is there at the beginning. They go on without an end, over a bounded number of objects.
+    The first ``first`` create the initial objects. The sequence is endless, over a bounded number of objects.
     """
 
     def __init__(
@@ -51,15 +59,15 @@ class Signal:
         self.source = source
         """The name of the source that watches these objects."""
         self.share = share
-        """How much of a feed is this signal's, beside the shares of others."""
+        """The weight of this signal in the rate of a feed."""
         self.first = first
         self.sent = 0
         self.objects: dict[str, Object] = {}
-        """What is there by now, by path, without what the server adds."""
+        """The expected objects by path, without what the server adds."""
         self._requests = requests
 
     def next(self) -> Request:
-        """Say which request comes next, and count on it."""
+        """Return the next request, and apply it to the expected objects."""
         request = next(self._requests)
         self.sent += 1
         if request.method == "POST":
@@ -85,3 +93,72 @@ def merged(fields: Object, changes: Mapping[str, Any]) -> Object:
         else:
             result[key] = value
     return result
+
+
+_REFUSED = 400
+
+
+class FeedError(Exception):
+    """The API server refused an object of the demonstration; the message names it and the reason."""
+
+
+class Feeder:
+    """Sends each signal's requests in order, the signals concurrently."""
+
+    def __init__(self, session: Session, signals: Sequence[Signal], *, clock: Clock) -> None:
+        self._session = session
+        self._signals = signals
+        self._clock = clock
+
+    async def begin(self) -> None:
+        """Create the initial objects. Raises ``FeedError``."""
+        async with asyncio.TaskGroup() as group:
+            for signal in self._signals:
+                group.create_task(self._begin(signal))
+
+    async def feed(self, per_second: float, *, over: asyncio.Event) -> None:
+        """Send ``per_second`` requests per second in all until ``over`` is set. Raises ``FeedError``.
+
+        Each signal has its share. The n-th request is due n intervals after the start, however long others took: a late
+        one is sent at once.
+        """
+        shares = sum(signal.share for signal in self._signals)
+        async with asyncio.TaskGroup() as group:
+            for signal in self._signals:
+                interval_ns = NANOSECONDS_PER_SECOND * shares / (per_second * signal.share)
+                group.create_task(self._feed(signal, interval_ns, over=over))
+
+    async def _begin(self, signal: Signal) -> None:
+        for _ in range(signal.first):
+            await self._send(signal.next())
+
+    async def _feed(self, signal: Signal, interval_ns: float, *, over: asyncio.Event) -> None:
+        began_ns, number = self._clock(), 0
+        while True:
+            number += 1
+            due_ns = began_ns + round(number * interval_ns)
+            wait_seconds = (due_ns - self._clock()) / NANOSECONDS_PER_SECOND
+            if wait_seconds > 0:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(wait_seconds):
+                        await over.wait()
+            if over.is_set():
+                return
+            await self._send(signal.next())
+
+    async def _send(self, request: Request) -> None:
+        body = None if request.body is None else msgspec.json.encode(request.body)
+        headers = {"Content-Type": request.content_type} if body is not None else {}
+        what = f"{request.method} {request.path}"
+        try:
+            response = await self._session.request(
+                request.method,
+                request.path,
+                verb=request.method.lower(),
+                body=body,
+                headers=headers,
+            )
+        except ClusterError as error:
+            raise FeedError(f"{what}: {error}") from None
+        if response.status >= _REFUSED:
+            raise FeedError(f"{what}: {response.status} {response.reason}: {response.message}")

@@ -10,9 +10,10 @@ import random
 from collections import Counter
 from collections.abc import Iterator
 
-from demo.estate import Estate, Workload
+from demo.cluster import Cluster, Workload
 from demo.signal import Object, Request, Signal, change, create, delete
-from operators.flow.clock import WallClock, timestamp
+from operators.flow.clock import WallClock
+from operators.model.state import timestamp
 
 API_VERSION = "aquasecurity.github.io/v1alpha1"
 FINDINGS_MOST = 6
@@ -31,27 +32,27 @@ _PACKAGES = (
 )
 
 
-def trivy(estate: Estate, seed: int, *, now: WallClock) -> Signal:
+def trivy(cluster: Cluster, seed: int, *, now: WallClock) -> Signal:
     """The reports of all workloads."""
     chance = random.Random(f"trivy {seed}")  # noqa: S311  a seed, not a secret
-    requests = _Reports(estate, chance, now).requests()
-    return Signal("trivy", requests, first=len(estate.workloads))
+    requests = _Reports(cluster, chance, now).requests()
+    return Signal("trivy", requests, first=len(cluster.workloads))
 
 
 class _Reports:
-    """What the operator knows: which revision of a workload is scanned, and what was found there."""
+    """The operator's state: the scanned revision of each workload, and the findings per revision."""
 
-    def __init__(self, estate: Estate, chance: random.Random, now: WallClock) -> None:
+    def __init__(self, cluster: Cluster, chance: random.Random, now: WallClock) -> None:
         self._chance = chance
         self._now = now
-        self._workloads = estate.workloads
-        self._hashes = {one.uid: one.hashes[0] for one in estate.workloads}
+        self._workloads = cluster.workloads
+        self._hashes = {one.uid: one.hashes[0] for one in cluster.workloads}
         self._findings = {
-            (one.uid, each): self._scan() for one in estate.workloads for each in one.hashes
+            (one.uid, each): self._scan() for one in cluster.workloads for each in one.hashes
         }
 
     def requests(self) -> Iterator[Request]:
-        """Scan everything once; then whatever comes, for ever."""
+        """Scan every workload once, then change random reports endlessly."""
         for workload in self._workloads:
             yield self._create(workload)
         events = (self._expired, self._found, self._scanned, self._rolled_out)

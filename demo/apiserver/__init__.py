@@ -1,5 +1,5 @@
-"""A Kubernetes API server inside the process: TLS, tokens, versions, watches, custom resources; nothing that lasts.
+"""A Kubernetes API server in this process: TLS, tokens, watches, custom resources; its objects are in memory only.
 
-For demonstrations and fast tests. What it answers, a genuine kube-apiserver answers too: the suite in
+For demonstrations and fast tests. Its responses are those of a genuine kube-apiserver: the suite in
 ``tests/contract/api`` runs against both.
 """

@@ -1,4 +1,4 @@
-"""Who asks, and what they may: bearer tokens, and a fixed table of rules in the place of RBAC."""
+"""Authentication by bearer tokens, authorization by a fixed table of rules, SelfSubjectAccessReviews."""
 
 from __future__ import annotations
 
@@ -6,28 +6,30 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from demo.apiserver.answers import RefusedError, forbidden, unauthorized
-from demo.apiserver.calls import Place
+from demo.apiserver.documents import Object, as_object
+from demo.apiserver.errors import StatusError, forbidden, unauthorized, unprocessable
+from demo.apiserver.requests import RequestPath
+from demo.apiserver.validation import invalid
 
 ANY = "*"
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What is allowed: verbs on resources (`pods`, `pods/log`) of groups, in some namespaces or in all."""
+    """Allowed verbs on resources (`pods`, `pods/log`) of groups, in some or all namespaces."""
 
     verbs: frozenset[str]
     groups: frozenset[str]
     resources: frozenset[str]
     namespaces: frozenset[str] = frozenset({ANY})
 
-    def allows(self, wanted: Wanted) -> bool:
-        """Whether it allows this."""
+    def allows(self, attributes: Attributes) -> bool:
+        """Return whether the rule allows the request."""
         return (
-            _holds(self.verbs, wanted.verb)
-            and _holds(self.groups, wanted.group)
-            and _holds(self.resources, wanted.resource)
-            and _holds(self.namespaces, wanted.namespace)
+            _holds(self.verbs, attributes.verb)
+            and _holds(self.groups, attributes.group)
+            and _holds(self.resources, attributes.resource)
+            and _holds(self.namespaces, attributes.namespace)
         )
 
 
@@ -36,8 +38,8 @@ def _holds(allowed: frozenset[str], value: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What somebody wants to do; without a namespace it is all of them."""
+class Attributes:
+    """The attributes of a request (authorizer.Attributes); namespace "" stands for all of them."""
 
     verb: str
     group: str
@@ -48,38 +50,38 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody with a token; `rules` is None for who may do everything."""
+    """A user with a token; `rules` None allows everything."""
 
     name: str
     token: str
     rules: tuple[Rule, ...] | None = ()
     groups: tuple[str, ...] = ("system:authenticated",)
 
-    def may(self, wanted: Wanted) -> bool:
-        """Whether a rule allows it, or everybody may."""
-        if self.rules is None or _EVERYBODY.allows(wanted):
+    def may(self, attributes: Attributes) -> bool:
+        """Return whether a rule of the user, or the rule of all users, allows the request."""
+        if self.rules is None or _ALL_USERS.allows(attributes):
             return True
-        return any(rule.allows(wanted) for rule in self.rules)
+        return any(rule.allows(attributes) for rule in self.rules)
 
 
-_EVERYBODY = Rule(
+_ALL_USERS = Rule(
     frozenset({"create"}),
     frozenset({"authorization.k8s.io"}),
     frozenset({"selfsubjectaccessreviews"}),
 )
 
 PUBLIC_PATHS = ("/version", "/livez", "/readyz", "/healthz", "/api", "/apis", "/openapi")
-"""What everybody may read who has a token, as `system:discovery` allows it."""
+"""Paths that every authenticated user may read, as the ClusterRole `system:discovery` allows."""
 
 
 class Access:
-    """The users by token."""
+    """The users, by token."""
 
     def __init__(self, users: Iterable[User]) -> None:
         self._users = {user.token.encode(): user for user in users}
 
     def user(self, authorization: str) -> User:
-        """Whose request it is; raises RefusedError (401)."""
+        """Authenticate a request. Raises StatusError (401)."""
         scheme, _, token = authorization.partition(" ")
         given = token.strip().encode()
         for held, user in self._users.items():
@@ -88,27 +90,27 @@ class Access:
         raise unauthorized()
 
 
-def check(user: User, at: Place, *, verb: str) -> None:
-    """Raise RefusedError (403) unless the user may do this there."""
+def authorize(user: User, at: RequestPath, *, verb: str) -> None:
+    """Authorize a resource request. Raises StatusError (403)."""
     resource = f"{at.resource}/{at.subresource}" if at.subresource else at.resource
-    wanted = Wanted(verb, at.group, resource, at.namespace, at.name)
-    if not user.may(wanted):
-        raise _denied(user, at, wanted)
+    attributes = Attributes(verb, at.group, resource, at.namespace, at.name)
+    if not user.may(attributes):
+        raise _denied(user, at, attributes)
 
 
-def check_path(user: User, path: str, *, verb: str) -> None:
-    """Raise RefusedError (403) unless the user may do this to a path that is no resource."""
+def authorize_path(user: User, path: str, *, verb: str) -> None:
+    """Authorize a request for a non-resource path. Raises StatusError (403)."""
     public = any(path == one or path.startswith(f"{one}/") for one in PUBLIC_PATHS)
     if user.rules is not None and not (public and verb == "get"):
         raise forbidden(f'forbidden: User "{user.name}" cannot {verb} path "{path}"', details={})
 
 
-def _denied(user: User, at: Place, wanted: Wanted) -> RefusedError:
+def _denied(user: User, at: RequestPath, attributes: Attributes) -> StatusError:
     qualified = f"{at.resource}.{at.group}" if at.group else at.resource
     what = f'{qualified} "{at.name}"' if at.name else qualified
     where = f'in the namespace "{at.namespace}"' if at.namespace else "at the cluster scope"
     return forbidden(
-        f'{what} is forbidden: User "{user.name}" cannot {wanted.verb} resource "{wanted.resource}" '
+        f'{what} is forbidden: User "{user.name}" cannot {attributes.verb} resource "{attributes.resource}" '
         f'in API group "{at.group}" {where}',
         details=(
             ({"name": at.name} if at.name else {})
@@ -116,3 +118,45 @@ def _denied(user: User, at: Place, wanted: Wanted) -> RefusedError:
             | {"kind": at.resource}
         ),
     )
+
+
+REVIEW_KIND = "SelfSubjectAccessReview"
+
+
+def review_access(review: Object, user: User) -> Object:
+    """Return the review with its status. Raises StatusError (422) unless it has exactly one kind of attributes."""
+    spec = as_object(review.get("spec")) or {}
+    resource = as_object(spec.get("resourceAttributes"))
+    path = as_object(spec.get("nonResourceAttributes"))
+    if (resource is None) is (path is None):
+        words = "exactly one of nonResourceAttributes or resourceAttributes must be specified"
+        raise unprocessable("", "authorization.k8s.io", "", [invalid("spec", None, words)])
+    allowed = _may(user, resource) if resource is not None else _may_path(user, path or {})
+    return {
+        "kind": REVIEW_KIND,
+        "apiVersion": "authorization.k8s.io/v1",
+        "metadata": {},
+        "spec": spec,
+        "status": {"allowed": allowed},
+    }
+
+
+def _may(user: User, attributes: Object) -> bool:
+    named = {name: str(it) for name, it in attributes.items() if isinstance(it, str)}
+    subresource = named.get("subresource", "")
+    resource = named.get("resource", "")
+    return user.may(
+        Attributes(
+            named.get("verb", ""),
+            named.get("group", ""),
+            f"{resource}/{subresource}" if subresource else resource,
+            named.get("namespace", ""),
+            named.get("name", ""),
+        )
+    )
+
+
+def _may_path(user: User, attributes: Object) -> bool:
+    path = str(attributes.get("path") or "")
+    public = any(path == one or path.startswith(f"{one}/") for one in PUBLIC_PATHS)
+    return user.rules is None or (public and attributes.get("verb") == "get")

@@ -1,28 +1,44 @@
-"""What comes in a request: JSON or YAML, and whether it is of the kind that the path takes."""
+"""Request bodies: JSON or YAML, checked against the kind, the name and the namespace of the request's path."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, cast
 
 import msgspec
 import yaml
 
-from demo.apiserver.answers import RefusedError, bad_request, unknown_format, unprocessable
-from demo.apiserver.causes import invalid
-from demo.apiserver.documents import Object, Value, as_object
+from demo.apiserver import protobuf
+from demo.apiserver.documents import Object, Value, as_list, as_object
+from demo.apiserver.errors import (
+    StatusError,
+    bad_request,
+    conflict,
+    unprocessable,
+    unsupported_media_type,
+)
+from demo.apiserver.requests import Call
 from demo.apiserver.resources import Resource
+from demo.apiserver.validation import (
+    Cause,
+    added_finalizer_causes,
+    invalid,
+    name_causes,
+    prefix_causes,
+    required,
+)
 
 JSON = "application/json"
 YAML = "application/yaml"
 MAXIMUM_BYTES = 3 * 1024 * 1024
-"""Of a body; what is stored may be half of that."""
+"""Bound of a request body; a stored object may have half of it."""
 
 _SHOWN = 30
 _PARSED = "couldn't get version/kind; json parse error"
 
 
 class _Plain(yaml.SafeLoader):
-    """YAML as JSON has it: a time stamp is a string."""
+    """YAML loader with JSON's types: timestamps are strings."""
 
 
 _Plain.yaml_implicit_resolvers = {
@@ -32,17 +48,26 @@ _Plain.yaml_implicit_resolvers = {
 
 
 def media_type(content_type: str) -> str:
-    """The type without its parameters."""
+    """Return the media type without its parameters."""
     return content_type.partition(";")[0].strip().lower()
 
 
-def read(body: bytes, content_type: str, *, kind: str) -> Object:
-    """The object that a body holds; raises RefusedError (400, 415)."""
+def read_object(body: bytes, content_type: str, resource: Resource) -> Object:
+    """Decode the object of a create or an update. Raises StatusError (400, 415).
+
+    As on a genuine server, custom resources have no protobuf.
+    """
+    kind = resource.served.kind
     kind_of_body = media_type(content_type) or JSON
+    if kind_of_body == protobuf.MEDIA_TYPE and not resource.custom:
+        try:
+            return protobuf.decode_object(body)
+        except protobuf.ProtobufError as error:
+            raise bad_request(f"the protobuf body cannot be decoded: {error}") from None
     if kind_of_body == YAML:
-        return from_yaml(body, kind=kind)
+        return read_yaml(body, kind=kind)
     if kind_of_body != JSON:
-        raise unknown_format((JSON, YAML))
+        raise unsupported_media_type((JSON, YAML))
     try:
         value: Value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -54,8 +79,8 @@ def read(body: bytes, content_type: str, *, kind: str) -> Object:
     return obj
 
 
-def from_yaml(body: bytes, *, kind: str) -> Object:
-    """The object that a YAML (or JSON) body holds; raises RefusedError (400)."""
+def read_yaml(body: bytes, *, kind: str) -> Object:
+    """Decode a YAML or JSON body. Raises StatusError (400)."""
     try:
         value: Value = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError):
@@ -69,10 +94,10 @@ def from_yaml(body: bytes, *, kind: str) -> Object:
     return obj
 
 
-def typed(obj: Object, resource: Resource, *, written: bytes) -> Object:
-    """The object, if it is of the resource's kind; kind and apiVersion are filled in where they may lack.
+def check_kind(obj: Object, resource: Resource, *, written: bytes) -> Object:
+    """Check the kind of an object; kind and apiVersion are added where they may be omitted.
 
-    Raises RefusedError (400, 422).
+    Raises StatusError (400, 422).
     """
     served = resource.served
     kind, api_version = obj.get("kind", ""), obj.get("apiVersion", "")
@@ -114,7 +139,7 @@ def _other_kind(kind: str, api_version: str, resource: Resource) -> str:
     )
 
 
-def _unrecognized(kind: str, why: str, body: bytes) -> RefusedError:
+def _unrecognized(kind: str, why: str, body: bytes) -> StatusError:
     shown = body[:_SHOWN].decode(errors="replace")
     more = " ..." if len(body) > _SHOWN else ""
     return bad_request(
@@ -123,7 +148,7 @@ def _unrecognized(kind: str, why: str, body: bytes) -> RefusedError:
 
 
 def metadata_of(obj: Object, *, kind: str, version: str) -> dict[str, Any]:
-    """The metadata, with strings where strings belong; raises RefusedError (400)."""
+    """Return the metadata. Raises StatusError (400) where a string is expected and not found."""
     value: Value = obj.get("metadata")
     if value is None:
         return {}
@@ -139,7 +164,7 @@ def metadata_of(obj: Object, *, kind: str, version: str) -> dict[str, Any]:
 
 
 def _check_strings(held: Value, where: str, kind: str, version: str) -> None:
-    """Raise RefusedError (400) unless it is an object of strings, or nothing."""
+    """Raise StatusError (400) unless it is an object of strings, or null."""
     pairs = {} if held is None else as_object(held)
     if pairs is None:
         raise _mistyped(kind, version, held, where, "map[string]string")
@@ -148,10 +173,82 @@ def _check_strings(held: Value, where: str, kind: str, version: str) -> None:
             raise _mistyped(kind, version, one, where, "string")
 
 
-def _mistyped(kind: str, version: str, found: Value, field: str, wanted: str) -> RefusedError:
+def _mistyped(kind: str, version: str, found: Value, field: str, wanted: str) -> StatusError:
     names = {bool: "bool", int: "number", float: "number", str: "string", list: "array"}
     name = names.get(cast("type[Any]", type(found)), "object")
     return bad_request(
         f'{kind} in version "{version}" cannot be handled as a {kind}: json: cannot unmarshal '
         f"{name} into Go struct field {field} of type {wanted}"
     )
+
+
+def refuse_causes(call: Call, name: str, causes: list[Cause]) -> None:
+    """Raise StatusError (422) if there are causes."""
+    served = call.resource.served
+    if causes:
+        raise unprocessable(served.kind, served.group, name, causes)
+
+
+def check_namespace(call: Call, metadata: Object) -> None:
+    """Raise StatusError (400) if the object has another namespace than the path."""
+    namespace = metadata.get("namespace") or ""
+    if namespace and namespace != call.namespace:
+        raise bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )
+
+
+def check_name(call: Call, given: Object) -> None:
+    """Raise StatusError (400) if the object has another name than the path."""
+    served = call.resource.served
+    name = metadata_of(given, kind=served.kind, version=served.version).get("name") or ""
+    if not name:
+        raise bad_request(
+            f"the name of the object ({call.name} based on URL) was undeterminable: "
+            "name must be provided"
+        )
+    if name != call.name:
+        raise bad_request(
+            f"the name of the object ({name}) does not match the name on the URL ({call.name})"
+        )
+
+
+def check_identity(call: Call, before: Object, metadata: Object, *, applied: bool) -> None:
+    """Raise StatusError (409, 422) if the update has another resourceVersion or uid."""
+    served, version = call.resource.served, metadata.get("resourceVersion")
+    if version and version != before["resourceVersion"]:
+        raise conflict(served, call.name)
+    uid = metadata.get("uid")
+    if not uid or uid == before["uid"]:
+        return
+    if applied or call.verb == "patch":
+        cause = invalid("metadata.uid", uid, "field is immutable")
+        raise unprocessable(served.kind, served.group, call.name, [cause])
+    group = f"{served.group}/" if call.resource.custom else ""
+    raise conflict(
+        served,
+        call.name,
+        f"StorageError: invalid object, Code: 4, Key: /registry/{group}{served.resource}/{call.key}, "
+        f"ResourceVersion: 0, AdditionalErrorMsg: Precondition failed: UID in precondition: {uid}, "
+        f"UID in object meta: {before['uid']}",
+    )
+
+
+def new_name_causes(metadata: Object, name: str, resource: Resource) -> Iterator[Cause]:
+    """Validate the name of a new object."""
+    form = resource.kind.name_form
+    if not name:
+        yield required("metadata.name", "name or generateName is required")
+        return
+    prefix = str(metadata.get("generateName") or "")
+    if prefix:
+        yield from prefix_causes(prefix, form=form)
+    yield from name_causes(name, "metadata.name", form=form)
+
+
+def finalizer_causes(before: Object, after: Object) -> Iterator[Cause]:
+    """Validate the finalizers of a terminating object."""
+    if before.get("deletionTimestamp"):
+        yield from added_finalizer_causes(
+            as_list(before.get("finalizers")) or [], as_list(after.get("finalizers")) or []
+        )

@@ -1,8 +1,9 @@
-"""JSON documents and their structural schemas: the types, and how to walk both together."""
+"""JSON documents, structural schemas, the resources they belong to, and how to walk document and schema together."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, cast
 
 Value = Any
@@ -12,11 +13,11 @@ Object = dict[str, Value]
 Schema = Mapping[str, Any]
 
 MISSING = object()
-"""In the place of a value that is not there, which null is not."""
+"""Stands for an absent value, as distinct from null."""
 
 
 def copied(value: Value) -> Value:
-    """A copy of any JSON; it is a tree, which `deepcopy` does not know, and takes ten times as long."""
+    """Copy JSON; `deepcopy` takes ten times as long, because it does not assume a tree."""
     if isinstance(value, dict):
         return {name: copied(one) for name, one in cast("Object", value).items()}
     if isinstance(value, list):
@@ -25,22 +26,22 @@ def copied(value: Value) -> Value:
 
 
 def as_object(value: Value) -> Object | None:
-    """The value if it is an object."""
+    """Return the value if it is an object, else None."""
     return cast("Object", value) if isinstance(value, dict) else None
 
 
 def as_list(value: Value) -> list[Value] | None:
-    """The value if it is a list."""
+    """Return the value if it is a list, else None."""
     return cast("list[Value]", value) if isinstance(value, list) else None
 
 
 def child(field: str, name: str) -> str:
-    """The path of one field of an object."""
+    """Return the path of a field of an object."""
     return f"{field}.{name}" if field else name
 
 
 def inner(schema: Schema | None, name: str) -> Schema | None:
-    """The schema of one field of an object, None if it has none."""
+    """Return the schema of a field of an object, or None."""
     if schema is None:
         return None
     if name in schema.get("properties", {}):
@@ -54,7 +55,7 @@ def list_type(schema: Schema | None) -> str:
 
 
 def key_of(schema: Schema, element: Value) -> Object | None:
-    """The key of an element of a list of type map, None if it lacks a part that has no default."""
+    """Return the key of an element of a list of type map; None if a part without a default is missing."""
     held = as_object(element)
     if held is None:
         return None
@@ -71,7 +72,7 @@ def key_of(schema: Schema, element: Value) -> Object | None:
 
 
 def counterpart(schema: Schema, element: Value, among: Value) -> Value:
-    """The element with the same key in another state of a list of type map, or `MISSING`."""
+    """Return the element with the same key in another state of a list of type map, or `MISSING`."""
     elements = as_list(among)
     if list_type(schema) != "map" or elements is None:
         return MISSING
@@ -83,7 +84,7 @@ def counterpart(schema: Schema, element: Value, among: Value) -> Value:
 def steps(
     schema: Schema, value: Value, field: str, *, old: Value = MISSING
 ) -> Iterator[tuple[Schema, Value, str, Value]]:
-    """What stands in a value and has a schema: that, itself, its path, and what it was in `old`."""
+    """Yield the children of a value that have a schema: schema, child, path, and its former value in `old`."""
     held, before = as_object(value), as_object(old) or {}
     if held is not None:
         properties = schema.get("properties", {})
@@ -97,3 +98,36 @@ def steps(
     for index, element in enumerate(as_list(value) or ()):
         if items is not None:
             yield items, element, f"{field}[{index}]", counterpart(schema, element, old)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedResource:
+    """One resource of one group and version, as discovery names it."""
+
+    group: str
+    version: str
+    resource: str
+    kind: str
+    list_kind: str
+    singular: str
+    short_names: tuple[str, ...]
+    namespaced: bool
+    has_status: bool
+    schema: Mapping[str, Any] | None = None
+    """The structural schema of the whole object; None for built-in kinds, which are not validated."""
+
+    columns: tuple[Mapping[str, Any], ...] = ()
+    """The definition's ``additionalPrinterColumns``."""
+
+    storage: str = ""
+    """The storage version; conversion rewrites ``apiVersion`` alone."""
+
+    @property
+    def api_version(self) -> str:
+        """The ``apiVersion`` of its objects."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def qualified(self) -> str:
+        """The resource with its group, as messages name it: ``pods``, ``deployments.apps``."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource

@@ -1,4 +1,4 @@
-"""What a test lets go wrong: refusals, cuts, delays, repetitions, and lost history, for chosen requests."""
+"""Faults that tests inject into chosen requests: refusal, cut connection, delay, duplicate lines, expired history."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from http import HTTPStatus
 
 import msgspec
 
-from demo.apiserver.answers import TOO_OLD, RefusedError, expired
 from demo.apiserver.api import Request
-from demo.apiserver.replies import Reply, Stream
+from demo.apiserver.errors import TOO_OLD, StatusError, expired
+from demo.apiserver.responses import Response, StreamResponse
 
 
-class Cut(Exception):  # noqa: N818 - the connection ends here, on purpose
-    """The connection is to be cut, with nothing said."""
+class ConnectionCut(Exception):  # noqa: N818 - the connection ends here, on purpose
+    """The connection is to be closed without a response."""
 
 
 class What(StrEnum):
-    """What goes wrong."""
+    """The kinds of faults."""
 
     REFUSE = "refuse"
-    """The request is answered with `code`, and not carried out."""
+    """The request is refused with `code`."""
 
     CUT = "cut"
-    """The connection is cut: at once, or in a watch after `lines` lines."""
+    """The connection is closed: at once, or in a watch after `lines` lines."""
 
     DELAY = "delay"
-    """The request waits for `seconds`."""
+    """The request is delayed by `seconds`."""
 
     DUPLICATE = "duplicate"
-    """Each line of a watch comes twice."""
+    """Each line of a watch is sent twice."""
 
     EXPIRE = "expire"
-    """A watch ends after `lines` lines with the ERROR of a version that is too old."""
+    """A watch ends after `lines` lines with the ERROR event of an expired resourceVersion."""
 
 
 @dataclass(slots=True)
 class Fault:
-    """One thing that goes wrong, `times` times, for requests whose method and path fit."""
+    """A fault for the next `times` requests whose method and path match."""
 
     what: What
     method: str = "*"
     path: str = "*"
-    """As a shell matches file names; the query belongs to it."""
+    """A shell pattern (fnmatch) of path and query."""
 
     times: int = 1
     code: int = HTTPStatus.TOO_MANY_REQUESTS
@@ -54,21 +54,21 @@ class Fault:
     seconds: float = 0.0
     lines: int = 0
     met: int = field(default=0, init=False)
-    """How often it has happened."""
+    """How many requests it was injected into."""
 
     def fits(self, request: Request) -> bool:
-        """Whether it is to happen to this request."""
+        """Return whether it applies to this request."""
         return (
             self.met < self.times
             and fnmatch.fnmatchcase(request.method, self.method)
             and fnmatch.fnmatchcase(request.target, self.path)
         )
 
-    def changed(self, answer: Reply | Stream) -> Reply | Stream:
-        """The answer as this lets it through."""
-        if not isinstance(answer, Stream):
-            return answer
-        return Stream(self._broken(answer.chunks), answer.content_type)
+    def changed(self, response: Response | StreamResponse) -> Response | StreamResponse:
+        """Return the response with the fault applied."""
+        if not isinstance(response, StreamResponse):
+            return response
+        return StreamResponse(self._broken(response.chunks), response.content_type)
 
     async def _broken(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         left = self.lines
@@ -82,31 +82,31 @@ class Fault:
             if left <= 0:
                 break
         if self.what is What.CUT:
-            raise Cut
+            raise ConnectionCut
         if self.what is What.EXPIRE:
             error = {"type": "ERROR", "object": expired(TOO_OLD).status}
             yield msgspec.json.encode(error) + b"\n"
 
 
 class Faults:
-    """The faults that are in force; the first that fits a request happens to it."""
+    """The active faults; the first match applies to a request."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
 
     def add(self, fault: Fault) -> Fault:
-        """Let something go wrong from now on; returns it, to be asked how often it did."""
+        """Activate a fault, and return it; its `met` counts."""
         self._faults.append(fault)
         return fault
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Deactivate all faults."""
         self._faults.clear()
 
     async def before(self, request: Request) -> Fault | None:
-        """Let happen what comes before the answer; returns what is to happen to that.
+        """Apply the part before the response; return the fault to apply to the response.
 
-        Raises RefusedError and Cut.
+        Raises StatusError and Cut.
         """
         fault = next((one for one in self._faults if one.fits(request)), None)
         if fault is None:
@@ -115,20 +115,20 @@ class Faults:
         if fault.what is What.REFUSE:
             raise _refused(fault)
         if fault.what is What.CUT and not fault.lines:
-            raise Cut
+            raise ConnectionCut
         if fault.what is What.DELAY:
             await asyncio.sleep(fault.seconds)
             return None
         return fault
 
 
-def _refused(fault: Fault) -> RefusedError:
-    reason, message = _SAID.get(fault.code, ("InternalError", "an error on the server"))
+def _refused(fault: Fault) -> StatusError:
+    reason, message = _REASONS.get(fault.code, ("InternalError", "an error on the server"))
     headers = {"Retry-After": str(fault.retry_after_seconds)} if fault.retry_after_seconds else {}
-    return RefusedError(fault.code, reason, message, headers=headers)
+    return StatusError(fault.code, reason, message, headers=headers)
 
 
-_SAID = {
+_REASONS = {
     429: ("TooManyRequests", "too many requests, please try again later."),
     503: ("ServiceUnavailable", "the server is currently unable to handle the request"),
     504: ("Timeout", "the server was unable to return a response in the time allotted"),

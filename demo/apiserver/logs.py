@@ -1,4 +1,4 @@
-"""The logs of containers, line by line, as their kubelet would hand them on."""
+"""Container logs, line by line, in the form of the kubelet's log endpoint."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from demo.apiserver.answers import bad_request, unprocessable
-from demo.apiserver.causes import Cause, invalid
 from demo.apiserver.documents import Object, as_list, as_object
+from demo.apiserver.errors import bad_request, unprocessable
+from demo.apiserver.validation import Cause, invalid
 
 LINES = 10_000
-"""Kept per container, as a kubelet keeps 10 MiB."""
+"""Bound of lines per container; a kubelet keeps 10 MiB."""
 
 Key = tuple[str, str]
 """The uid of a pod, and the name of a container."""
@@ -21,25 +21,27 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line, and when it was written."""
+    """A line and its time."""
 
     at: datetime
     text: str
 
     def shown(self, *, timestamps: bool) -> bytes:
-        """As the answer has it."""
+        """Encode the line."""
         return (
-            f"{stamp(self.at)} {self.text}\n".encode() if timestamps else f"{self.text}\n".encode()
+            f"{log_timestamp(self.at)} {self.text}\n".encode()
+            if timestamps
+            else f"{self.text}\n".encode()
         )
 
 
-def stamp(at: datetime) -> str:
-    """A time as a kubelet writes it: nanoseconds, which are microseconds here."""
+def log_timestamp(at: datetime) -> str:
+    """Format a time as a kubelet does, with nine digits of a second."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f000Z")
 
 
 class Log:
-    """The lines of one container, numbered; the oldest are forgotten."""
+    """The numbered lines of one container; the oldest are dropped."""
 
     def __init__(self) -> None:
         self.lines: deque[Line] = deque(maxlen=LINES)
@@ -48,23 +50,23 @@ class Log:
         self._changed = asyncio.Event()
 
     def append(self, line: Line) -> None:
-        """Add a line, and wake who follows."""
+        """Append a line, and wake followers."""
         self.lines.append(line)
         self.end += 1
         self._wake()
 
     def close(self) -> None:
-        """Nothing follows: the container is gone."""
+        """End the log, because the container is removed."""
         self.closed = True
         self._wake()
 
     def since(self, number: int) -> list[Line]:
-        """The lines from this number on, as far as they are still known."""
+        """Return the retained lines from this number on."""
         count = min(self.end - number, len(self.lines))
         return list(self.lines)[len(self.lines) - count :] if count else []
 
     async def more(self, number: int) -> None:
-        """Return when there is a line of this number, or none will follow."""
+        """Wait until the line of this number exists, or the log has ended."""
         while self.end <= number and not self.closed:
             await self._changed.wait()
 
@@ -74,8 +76,8 @@ class Log:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is asked of a log."""
+class LogOptions:
+    """The PodLogOptions of a request."""
 
     container: str
     follow: bool
@@ -85,8 +87,8 @@ class Asked:
     since: datetime | None
 
 
-def asked(query: Mapping[str, str], pod: Object, *, now: datetime) -> Asked:
-    """Read the query; raises RefusedError (400, 422)."""
+def log_options(query: Mapping[str, str], pod: Object, *, now: datetime) -> LogOptions:
+    """Parse the query. Raises StatusError (400, 422)."""
     name = str(pod["metadata"]["name"])
     causes: list[Cause] = []
     tail = _number(query, "tailLines")
@@ -103,7 +105,7 @@ def asked(query: Mapping[str, str], pod: Object, *, now: datetime) -> Asked:
         raise unprocessable("PodLogOptions", "", name, causes)
     if seconds is not None:
         since = now - timedelta(seconds=seconds)
-    return Asked(
+    return LogOptions(
         container=_container(query.get("container", ""), pod, name),
         follow=query.get("follow", "") in {"1", "true", "True"},
         timestamps=query.get("timestamps", "") in {"1", "true", "True"},
@@ -113,17 +115,17 @@ def asked(query: Mapping[str, str], pod: Object, *, now: datetime) -> Asked:
     )
 
 
-def _container(wanted: str, pod: Object, name: str) -> str:
+def _container(requested: str, pod: Object, name: str) -> str:
     spec = as_object(pod.get("spec")) or {}
     known = [
         str(one.get("name"))
         for place in ("containers", "initContainers")
         for one in as_list(spec.get(place)) or ()
     ]
-    if wanted:
-        if wanted not in known:
-            raise bad_request(f"container {wanted} is not valid for pod {name}")
-        return wanted
+    if requested:
+        if requested not in known:
+            raise bad_request(f"container {requested} is not valid for pod {name}")
+        return requested
     if len(known) > 1:
         choices = " ".join(known)
         raise bad_request(
@@ -155,46 +157,46 @@ def _time(text: str) -> datetime | None:
 
 
 class Logs:
-    """The logs of all containers whose pods are there."""
+    """The logs of all containers of existing pods."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
         self._logs: dict[Key, Log] = {}
 
     def log(self, uid: str, container: str) -> Log:
-        """The log of a container, empty if it said nothing yet."""
+        """Return the log of a container, created empty."""
         return self._logs.setdefault((uid, container), Log())
 
     def write(self, uid: str, container: str, text: str) -> None:
-        """A container writes a line."""
+        """Append a line to the log of a container."""
         self.log(uid, container).append(Line(self._now(), text))
 
     def forget(self, uid: str) -> None:
-        """A pod is gone, and its logs with it."""
+        """Drop the logs of a removed pod."""
         for key in [key for key in self._logs if key[0] == uid]:
             self._logs.pop(key).close()
 
     def close(self) -> None:
-        """Nothing more will be said."""
+        """End all logs."""
         for log in self._logs.values():
             log.close()
 
 
-async def chunks(log: Log, wanted: Asked) -> AsyncIterator[bytes]:
-    """What a log says, then, if it is followed, what it goes on to say."""
-    left = wanted.limit_bytes
-    lines = [line for line in log.lines if wanted.since is None or line.at >= wanted.since]
-    if wanted.tail is not None:
-        lines = lines[len(lines) - wanted.tail :] if wanted.tail < len(lines) else lines
+async def chunks(log: Log, options: LogOptions) -> AsyncIterator[bytes]:
+    """Yield the lines of a log, then new ones if it is followed."""
+    left = options.limit_bytes
+    lines = [line for line in log.lines if options.since is None or line.at >= options.since]
+    if options.tail is not None:
+        lines = lines[len(lines) - options.tail :] if options.tail < len(lines) else lines
     at = log.end
     while True:
-        said = b"".join(line.shown(timestamps=wanted.timestamps) for line in lines)
+        data = b"".join(line.shown(timestamps=options.timestamps) for line in lines)
         if left is not None:
-            said = said[:left]
-            left -= len(said)
-        if said:
-            yield said
-        if not wanted.follow or left == 0 or (log.closed and at >= log.end):
+            data = data[:left]
+            left -= len(data)
+        if data:
+            yield data
+        if not options.follow or left == 0 or (log.closed and at >= log.end):
             return
         await log.more(at)
         lines, at = log.since(at), log.end

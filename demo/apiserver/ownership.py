@@ -1,19 +1,217 @@
-"""Who owns which fields of an object: sets of paths, how two states differ, and `metadata.managedFields`."""
+"""Field ownership: sets of paths, how two states differ, and `metadata.managedFields`.
+
+A structural schema decides whether a value is owned whole, field by field, or element by element. A path is a tuple of
+the step names of `managedFields`: `f:name`, `k:{"key":"value"}` and `v:"value"`. A value without a schema is owned
+field by field, its lists whole but for those of `LIST_KEYS`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from demo.apiserver.documents import MISSING, Object, Schema, Value, as_object
-from demo.apiserver.shapes import Part, Path, below, from_fields, parts, to_fields
+from demo.apiserver.documents import (
+    MISSING,
+    Object,
+    Schema,
+    Value,
+    as_list,
+    as_object,
+    inner,
+    key_of,
+    list_type,
+)
+from demo.apiserver.validation import compact
+
+Path = tuple[str, ...]
+
+UNTYPED: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+"""The schema of values without one: any field, lists owned whole."""
+
+LIST_KEYS: Mapping[str, tuple[str, ...]] = {
+    "conditions": ("type",),
+    "containers": ("name",),
+    "env": ("name",),
+    "ephemeralContainers": ("name",),
+    "hostAliases": ("ip",),
+    "imagePullSecrets": ("name",),
+    "initContainers": ("name",),
+    "ownerReferences": ("uid",),
+    "ports": ("containerPort", "protocol"),
+    "volumeMounts": ("mountPath",),
+    "volumes": ("name",),
+}
+"""The map keys of lists of built-in kinds; other lists are owned whole."""
+
+_ANY_FIELD = "x-any-field"
+_BUILT_IN: Schema = {**UNTYPED, _ANY_FIELD: True}
+_WHOLE = frozenset({"selector", "nodeSelector"})
+"""Maps of built-in kinds that are owned whole."""
+
+_KEY_DEFAULTS: Schema = {"protocol": {**_BUILT_IN, "default": "TCP"}}
+
+_STRING: Schema = {"type": "string"}
+_STRINGS: Schema = {"type": "object", "additionalProperties": _STRING}
+_METADATA: Schema = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("name", "namespace", "generateName", "resourceVersion"), _STRING),
+        **dict.fromkeys(("creationTimestamp", "deletionTimestamp", "uid"), _STRING),
+        **{name: {"type": "integer"} for name in ("generation", "deletionGracePeriodSeconds")},
+        "annotations": _STRINGS,
+        "labels": _STRINGS,
+        "finalizers": {"type": "array", "items": _STRING, "x-kubernetes-list-type": "set"},
+        "managedFields": {"type": "array", "items": UNTYPED},
+        "ownerReferences": {
+            "type": "array",
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["uid"],
+            "items": {**UNTYPED, "x-kubernetes-map-type": "atomic"},
+        },
+        "selfLink": _STRING,
+    },
+}
+_CONFIG_MAP: Schema = {
+    "type": "object",
+    "properties": {"data": _STRINGS, "binaryData": _STRINGS, "immutable": {"type": "boolean"}},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A child of a value: its step in a path, its schema, its value."""
+
+    step: str
+    schema: Schema
+    value: Value
+    declared: bool
+    """Whether the schema declares it: a field of an object, not a key of a map."""
+
+
+def whole_schema(schema: Schema | None, kind: str) -> Schema:
+    """Return the schema of a whole object, with the metadata that definitions leave out."""
+    if schema is None:
+        schema = _CONFIG_MAP if kind == "ConfigMap" else _BUILT_IN
+    properties = {
+        "apiVersion": _STRING,
+        "kind": _STRING,
+        **schema.get("properties", {}),
+        "metadata": _METADATA,
+    }
+    return {**schema, "properties": properties}
+
+
+def parts(schema: Schema, value: Value) -> list[Part] | None:
+    """Return the children of a value; None if it is owned whole."""
+    held, elements = as_object(value), as_list(value)
+    if held is not None and schema.get("x-kubernetes-map-type") != "atomic":
+        return list(_fields(schema, held))
+    if elements is not None and list_type(schema) in ("map", "set"):
+        return list(_elements(schema, elements))
+    return None
+
+
+def _fields(schema: Schema, value: Object) -> Iterator[Part]:
+    declared, built_in = schema.get("properties", {}), bool(schema.get(_ANY_FIELD))
+    for name, one in value.items():
+        below = inner(schema, name) or (_of_built_in(name, one) if built_in else UNTYPED)
+        yield Part(f"f:{name}", below, one, built_in or name in declared)
+
+
+def below(schema: Schema, step: str) -> tuple[Schema, bool]:
+    """Return the schema of a child, and whether it is a declared field."""
+    if not step.startswith("f:"):
+        return schema.get("items", UNTYPED), False
+    name, built_in = step[2:], bool(schema.get(_ANY_FIELD))
+    one = inner(schema, name) or (_BUILT_IN if built_in else UNTYPED)
+    return one, built_in or name in schema.get("properties", {})
+
+
+def _of_built_in(name: str, value: Value) -> Schema:
+    """Return the schema of a field of a built-in kind, derived from its name and value."""
+    elements, keys = as_list(value), LIST_KEYS.get(name, ("",))
+    if name in _WHOLE:
+        return {**_BUILT_IN, "x-kubernetes-map-type": "atomic"}
+    if not elements or not all(keys[0] in (as_object(one) or {}) for one in elements):
+        return _BUILT_IN
+    return {
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": list(keys),
+        "items": {**_BUILT_IN, "properties": _KEY_DEFAULTS},
+    }
+
+
+def _elements(schema: Schema, value: list[Value]) -> Iterator[Part]:
+    for one in value:
+        yield Part(step_of(schema, one), schema.get("items", UNTYPED), one, declared=False)
+
+
+def step_of(schema: Schema, element: Value) -> str:
+    """Return the step of an element of a list of type map or set."""
+    if list_type(schema) == "map":
+        return f"k:{compact(key_of(schema, element) or {})}"
+    return f"v:{compact(element)}"
+
+
+def to_fields(paths: frozenset[Path]) -> Object:
+    """Encode paths as `fieldsV1`."""
+    tree: Object = {}
+    longer = {path[:length] for path in paths for length in range(1, len(path))}
+    for path in sorted(paths):
+        node = tree
+        for step in path:
+            node = node.setdefault(step, {})
+        if path in longer:
+            node["."] = {}
+    return tree
+
+
+def from_fields(fields: Mapping[str, Any], above: Path = ()) -> frozenset[Path]:
+    """Decode a `fieldsV1`."""
+    found: set[Path] = set()
+    for step, below in fields.items():
+        if step == ".":
+            found.add(above)
+        elif below:
+            found |= from_fields(below, (*above, step))
+        else:
+            found.add((*above, step))
+    return frozenset(found)
+
+
+def path_text(path: Path) -> str:
+    """Format a path as in messages: `.spec.ports[name="web"].port`."""
+    return "".join(_step_text(step) for step in path)
+
+
+def _step_text(step: str) -> str:
+    kind, text = step[0], step[2:]
+    if kind == "f":
+        return f".{text}"
+    if kind == "v":
+        return f"[={text}]"
+    key = json.loads(text)
+    return f"[{','.join(f'{name}={compact(value)}' for name, value in sorted(key.items()))}]"
+
+
+def in_order(paths: frozenset[Path]) -> list[Path]:
+    """Sort paths as messages list them: shorter ones of a level first."""
+    found: list[Path] = sorted(path for path in paths if len(path) == 1)
+    heads = sorted({path[:1] for path in paths if len(path) > 1})
+    for head in heads:
+        below = frozenset(path[1:] for path in paths if len(path) > 1 and path[:1] == head)
+        found += [head + path for path in in_order(below)]
+    return found
+
 
 UPDATE_MANAGERS = 10
-"""How many updaters an object remembers one by one; the oldest beyond are taken together."""
+"""Bound of Update entries per object (managedfields, MaxUpdateManagers); the oldest beyond it are merged."""
 
 ANCIENT = "ancient-changes"
 
-_NOBODYS = frozenset(
+_UNOWNABLE = frozenset(
     (
         *(("f:apiVersion",), ("f:kind",), ("f:metadata",)),
         *(
@@ -37,17 +235,17 @@ class Owner:
     subresource: str
     paths: frozenset[Path]
     time: str = ""
-    """RFC 3339, to the second; empty for who came to share fields without changing any."""
+    """RFC 3339, to the second; empty for a manager that shares fields without having changed any."""
 
     @property
     def identity(self) -> tuple[str, ...]:
-        """What tells two entries apart: who applies in two versions is still one."""
+        """Return the identity of the entry; Apply entries of several versions are one."""
         version = "" if self.operation == "Apply" else self.api_version
         return (self.manager, self.operation, version, self.subresource)
 
     @property
     def shown(self) -> str:
-        """How a conflict names it."""
+        """Return the entry's name in conflict messages."""
         name = f'"{self.manager}"'
         if self.subresource:
             name = f'{name} with subresource "{self.subresource}"'
@@ -56,14 +254,14 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is no longer there, and what is new or another."""
+    """The removed paths, and the added or changed ones."""
 
     removed: frozenset[Path]
     changed: frozenset[Path]
 
 
-def owned(schema: Schema, value: Value) -> frozenset[Path]:
-    """The paths that who applies the value comes to own."""
+def owned_paths(schema: Schema, value: Value) -> frozenset[Path]:
+    """Return the paths owned by a manager that applies the value."""
     found: set[Path] = set()
     _own(schema, value, (), found)
     return frozenset(found)
@@ -82,7 +280,7 @@ def _own(schema: Schema, value: Value, path: Path, found: set[Path]) -> None:
 
 
 def difference(schema: Schema, before: Value, after: Value) -> Difference:
-    """The paths at which two states differ."""
+    """Return the paths at which two states differ."""
     removed: set[Path] = set()
     changed: set[Path] = set()
     _differ(Part("", schema, before, declared=True), after, (), removed=removed, changed=changed)
@@ -107,19 +305,19 @@ def _differ(
 
 
 def _absent(part: Part) -> Part:
-    """The part where it is not there."""
+    """Return the part with its value missing."""
     return Part(part.step, part.schema, MISSING, part.declared)
 
 
 def _same(before: Value, after: Value, below: object) -> bool:
-    """Whether two values are the same leaf, or differ only in their parts; null has none."""
+    """Return whether two values are equal leaves, or differ only in their children; null has none."""
     if below:
         return before is None or after is None or type(before) is type(after)
     return type(before) is type(after) and before == after
 
 
 def reachable(paths: Iterable[Path], *, subresource: str, resets_status: bool) -> frozenset[Path]:
-    """Paths that can be owned through an endpoint: status only where it is written."""
+    """Return the paths that can be owned through an endpoint: status only through its subresource."""
 
     def is_kept(path: Path) -> bool:
         is_status = path[:1] == ("f:status",)
@@ -129,12 +327,12 @@ def reachable(paths: Iterable[Path], *, subresource: str, resets_status: bool) -
 
 
 def ownable(paths: frozenset[Path]) -> frozenset[Path]:
-    """Paths without those that nobody owns: what an object is, and what only the server writes."""
-    return paths - _NOBODYS
+    """Remove the paths that have no owners: type, identity, and fields only the server writes."""
+    return paths - _UNOWNABLE
 
 
 def ensured(schema: Schema, paths: Iterable[Path]) -> frozenset[Path]:
-    """The paths, and what is above them as far as the schema declares it."""
+    """Add the declared ancestors of paths."""
     found = set(paths)
     for path in paths:
         at = schema
@@ -146,7 +344,7 @@ def ensured(schema: Schema, paths: Iterable[Path]) -> frozenset[Path]:
 
 
 def owners_of(obj: Object | None) -> dict[tuple[str, ...], Owner]:
-    """The owners that an object names, by identity; none if what it says cannot be read."""
+    """Decode `managedFields` by identity; empty if an entry is invalid."""
     entries = (as_object((obj or {}).get("metadata")) or {}).get("managedFields") or ()
     found: dict[tuple[str, ...], Owner] = {}
     for entry in entries:
@@ -164,14 +362,14 @@ def owners_of(obj: Object | None) -> dict[tuple[str, ...], Owner]:
     return found
 
 
-def written(owners: Iterable[Owner]) -> list[Object]:
-    """Owners as `managedFields` lists them: appliers first, then by time."""
+def to_managed_fields(owners: Iterable[Owner]) -> list[Object]:
+    """Encode owners as `managedFields`: Apply entries first, then by time."""
     held = [owner for owner in owners if owner.paths]
     held.sort(key=lambda it: (it.operation, it.time, it.manager, it.api_version, it.subresource))
-    return [_written(owner) for owner in held]
+    return [_managed_fields_entry(owner) for owner in held]
 
 
-def _written(owner: Owner) -> Object:
+def _managed_fields_entry(owner: Owner) -> Object:
     entry: Object = {
         "manager": owner.manager,
         "operation": owner.operation,
@@ -184,13 +382,13 @@ def _written(owner: Owner) -> Object:
     return {name: value for name, value in entry.items() if value != ""}
 
 
-def without(owner: Owner, paths: frozenset[Path]) -> Owner:
-    """An owner who lost paths."""
+def without_paths(owner: Owner, paths: frozenset[Path]) -> Owner:
+    """Remove paths from an owner."""
     return replace(owner, paths=owner.paths - paths)
 
 
-def capped(owners: Iterable[Owner]) -> list[Owner]:
-    """Owners, the oldest updaters beyond the bound taken together."""
+def cap_updaters(owners: Iterable[Owner]) -> list[Owner]:
+    """Merge the oldest Update entries beyond the bound."""
     everyone = list(owners)
     updaters = sorted(
         (one for one in everyone if one.operation == "Update"),

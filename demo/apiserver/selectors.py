@@ -1,14 +1,13 @@
-"""Label selectors and field selectors: read once, asked often."""
+"""Label selectors and field selectors: parsed once, evaluated per object."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from demo.apiserver.answers import RefusedError, bad_request
-from demo.apiserver.causes import Cause, invalid
-from demo.apiserver.history import Entry
-from demo.apiserver.names import key_complaints, value_complaints
+from demo.apiserver.errors import StatusError, bad_request
+from demo.apiserver.store import Entry
+from demo.apiserver.validation import Cause, invalid, key_causes, label_value_causes
 
 Matches = Callable[[Entry], bool]
 _Labels = Callable[[Mapping[str, str]], bool]
@@ -23,42 +22,42 @@ _FIELD = re.compile(r"(.*?)(==|!=|=)(.*)", re.DOTALL)
 
 
 def everything(_: Entry) -> bool:
-    """What an empty selector matches."""
+    """The empty selector."""
     return True
 
 
 def selection(labels: str, fields: str, *, known_fields: FieldNames) -> Matches:
-    """Whether an object is selected; raises RefusedError (400) for what cannot be read."""
-    wanted = [*_field_terms(fields, known_fields)]
+    """Compile label and field selectors. Raises StatusError (400)."""
+    terms = [*_field_terms(fields, known_fields)]
     of_labels = label_selection(labels) if labels.strip() else None
     if of_labels is not None:
         chosen = of_labels
-        wanted.append(lambda entry: chosen(entry.labels))
-    if not wanted:
+        terms.append(lambda entry: chosen(entry.labels))
+    if not terms:
         return everything
-    if len(wanted) == 1:
-        return wanted[0]
-    return lambda entry: all(matches(entry) for matches in wanted)
+    if len(terms) == 1:
+        return terms[0]
+    return lambda entry: all(matches(entry) for matches in terms)
 
 
 # --- labels ---------------------------------------------------------------------------------------
 
 
 def label_selection(text: str) -> _Labels:
-    """Whether labels are selected; raises RefusedError (400) in the server's words."""
+    """Compile a label selector. Raises StatusError (400)."""
     terms = list(_Reader(text).terms())
     return lambda labels: all(term(labels) for term in terms)
 
 
 class _Reader:
-    """Reads a label selector from left to right, one token ahead."""
+    """Parser of label selectors with one token of lookahead."""
 
     def __init__(self, text: str) -> None:
         self._tokens = [token for token in _TOKEN.findall(text) if token]
         self._at = 0
 
     def terms(self) -> Iterator[_Labels]:
-        """Each requirement; there is at least one, unless nothing at all is said."""
+        """Yield the requirements; at least one unless the selector is empty."""
         if self._peek() != "!" and self._peek() in _SPECIAL:
             raise _unread(self._peek(), "!, identifier, or 'end of string'")
         while True:
@@ -86,7 +85,7 @@ class _Reader:
 
     def _key(self) -> str:
         key = self._take()
-        _judge(key_complaints(key, "<nil>"))
+        _refuse_causes(key_causes(key, "<nil>"))
         return key
 
     def _term(self) -> _Labels:
@@ -95,17 +94,17 @@ class _Reader:
             return lambda labels: key in labels
         operator = self._take()
         if operator in {"in", "notin"}:
-            return _among(key, self._values(key), wanted=operator == "in")
+            return _among(key, self._values(key), equal=operator == "in")
         if operator in {"=", "==", "!="}:
             value = self._value()
-            _judge(value_complaints(value, f"values[0][{key}]"))
-            return _among(key, frozenset({value}), wanted=operator != "!=")
+            _refuse_causes(label_value_causes(value, f"values[0][{key}]"))
+            return _among(key, frozenset({value}), equal=operator != "!=")
         if operator in {"<", ">"}:
             return _compared(key, self._value(), greater=operator == ">")
         raise _unread(operator, _OPERATORS, requirement=True)
 
     def _value(self) -> str:
-        """A value that may be empty: `n=`."""
+        """Parse a value, which may be empty (`n=`)."""
         if self._peek() in {"", ","}:
             return ""
         if self._peek() in _SPECIAL:
@@ -128,12 +127,12 @@ class _Reader:
             if closing != ",":
                 raise _unread(closing, "',' or ')'", requirement=True)
         for at, value in enumerate(values):
-            _judge(value_complaints(value, f"values[{at}][{key}]"))
+            _refuse_causes(label_value_causes(value, f"values[{at}][{key}]"))
         return frozenset(values)
 
 
-def _among(key: str, values: frozenset[str], *, wanted: bool) -> _Labels:
-    if wanted:
+def _among(key: str, values: frozenset[str], *, equal: bool) -> _Labels:
+    if equal:
         return lambda labels: labels.get(key) in values
     return lambda labels: labels.get(key) not in values
 
@@ -143,7 +142,7 @@ def _compared(key: str, text: str, *, greater: bool) -> _Labels:
         bound = int(text)
     except ValueError:
         words = "for 'Gt', 'Lt' operators, the value must be an integer"
-        _judge([invalid("values[0]", text, words)])
+        _refuse_causes([invalid("values[0]", text, words)])
         raise
 
     def matches(labels: Mapping[str, str]) -> bool:
@@ -156,16 +155,16 @@ def _compared(key: str, text: str, *, greater: bool) -> _Labels:
     return matches
 
 
-def _judge(causes: Iterator[Cause] | list[Cause]) -> None:
+def _refuse_causes(causes: Iterator[Cause] | list[Cause]) -> None:
     found = list(causes)
     if found:
-        # Of several complaints about one value the server says the value once.
+        # A genuine server joins several causes of one value and repeats neither field nor value.
         more = (cause.message.rpartition('": ')[2] for cause in found[1:])
-        said = "; ".join([f"{found[0].field}: {found[0].message}", *more])
-        raise bad_request(f"unable to parse requirement: {said}")
+        message = "; ".join([f"{found[0].field}: {found[0].message}", *more])
+        raise bad_request(f"unable to parse requirement: {message}")
 
 
-def _unread(found: str, expected: str, *, requirement: bool = False) -> RefusedError:
+def _unread(found: str, expected: str, *, requirement: bool = False) -> StatusError:
     where = "unable to parse requirement: " if requirement else ""
     return bad_request(f"{where}found '{found}', expected: {expected}")
 
@@ -174,14 +173,14 @@ def _unread(found: str, expected: str, *, requirement: bool = False) -> RefusedE
 
 
 class FieldNames:
-    """Which fields of a kind a selector may name, and what the server says of others."""
+    """The selectable fields of a kind, and the message for others."""
 
     def __init__(self, *names: str, refusal: str = "field label not supported: {0}") -> None:
         self.names = frozenset({"metadata.name", "metadata.namespace", *names})
         self._refusal = refusal
 
     def check(self, name: str) -> None:
-        """Raise RefusedError (400) for a field that cannot be asked for."""
+        """Raise StatusError (400) for a field that is not selectable."""
         if name not in self.names:
             raise bad_request(self._refusal.format(name))
 
@@ -195,12 +194,12 @@ def _field_terms(text: str, known: FieldNames) -> Iterator[Matches]:
         if _UNESCAPED.search(value):
             raise bad_request("invalid field selector: unescaped character in value: 61")
         known.check(name)
-        yield _field_term(name, _ESCAPED.sub(r"\1", value), wanted=operator != "!=")
+        yield _field_term(name, _ESCAPED.sub(r"\1", value), equal=operator != "!=")
 
 
-def _field_term(name: str, value: str, *, wanted: bool) -> Matches:
+def _field_term(name: str, value: str, *, equal: bool) -> Matches:
     if name == "metadata.name":
-        return lambda entry: (entry.name == value) is wanted
+        return lambda entry: (entry.name == value) is equal
     if name == "metadata.namespace":
-        return lambda entry: (entry.namespace == value) is wanted
-    return lambda entry: (entry.fields.get(name, "") == value) is wanted
+        return lambda entry: (entry.namespace == value) is equal
+    return lambda entry: (entry.fields.get(name, "") == value) is equal

@@ -1,4 +1,4 @@
-"""What becomes of an object on its way into the store: what is filled in, kept, counted and refused."""
+"""Preparation of an object for the store: metadata, defaults, validation, generation, managed fields."""
 
 from __future__ import annotations
 
@@ -8,25 +8,22 @@ from datetime import UTC, datetime
 from random import Random
 from uuid import UUID
 
-from demo.apiserver.answers import bad_request, internal
-from demo.apiserver.apply import tracked
-from demo.apiserver.bodies import metadata_of
-from demo.apiserver.calls import Call
-from demo.apiserver.causes import Cause
-from demo.apiserver.checks import (
+from demo.apiserver.apply import track_update
+from demo.apiserver.bodies import (
     check_identity,
     check_namespace,
     finalizer_causes,
-    name_causes,
-    refuse,
+    metadata_of,
+    new_name_causes,
+    refuse_causes,
 )
 from demo.apiserver.documents import Object, Schema, as_object
-from demo.apiserver.events import complaints
+from demo.apiserver.errors import bad_request, internal
 from demo.apiserver.kinds import EVENTS
-from demo.apiserver.names import generated, metadata_complaints
-from demo.apiserver.options import Writing
-from demo.apiserver.resources import Resource
-from demo.apiserver.schema import defaulted, pruned, unknown_fields, violations
+from demo.apiserver.requests import Call, WriteOptions
+from demo.apiserver.resources import Resource, event_causes
+from demo.apiserver.schema import apply_defaults, prune, unknown_fields, violations
+from demo.apiserver.validation import Cause, generate_name, metadata_causes
 
 _UUID_BITS = 128
 _UUID_VERSION = 4
@@ -42,27 +39,27 @@ _KEPT = (
     "deletionTimestamp",
     "deletionGracePeriodSeconds",
 )
-"""What of the metadata is the server's: an update leaves it as it is."""
+"""Metadata fields owned by the server: an update keeps them."""
 
 _GIVEN = ("labels", "annotations", "ownerReferences", "finalizers", "managedFields")
-"""What of the metadata is the client's. Of everything else nothing is known."""
+"""Metadata fields set by clients; others are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """An object that is fit to be stored, and what there was to complain of."""
+    """A validated object, and warnings."""
 
     obj: Object
     warnings: tuple[str, ...] = ()
 
 
-def stamp(at: datetime) -> str:
-    """A time to the second, as metadata has it."""
+def timestamp(at: datetime) -> str:
+    """Format a time to the second (metav1.Time)."""
     return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Strategy:
-    """Prepares objects; time and chance come from outside."""
+    """Prepares objects for the store; time and randomness are parameters."""
 
     def __init__(self, *, now: Callable[[], datetime], chance: Random) -> None:
         self._now = now
@@ -71,21 +68,21 @@ class Strategy:
         self._stamp = ""
 
     def time(self) -> str:
-        """Now, to the second, as metadata has it; written out once a second."""
+        """Return the time to the second, formatted once per second."""
         now = self._now()
         second = now.replace(microsecond=0)
         if second != self._second:
-            self._second, self._stamp = second, stamp(second)
+            self._second, self._stamp = second, timestamp(second)
         return self._stamp
 
     def uid(self) -> str:
-        """A new uid."""
+        """Return a new uid."""
         return str(UUID(int=self._chance.getrandbits(_UUID_BITS), version=_UUID_VERSION))
 
     def name(self, call: Call, given: Object) -> str:
-        """The name of a new object, made up where only its beginning is given.
+        """Return the name of a new object, generated from `generateName` if it has none.
 
-        Raises RefusedError (400, 500) for metadata that cannot be.
+        Raises StatusError (400, 500) for invalid metadata.
         """
         served = call.resource.served
         metadata = metadata_of(given, kind=served.kind, version=served.version)
@@ -93,12 +90,12 @@ class Strategy:
             raise internal("resourceVersion should not be set on objects to be created")
         check_namespace(call, metadata)
         prefix = metadata.get("generateName") or ""
-        return metadata.get("name") or (generated(prefix, self._chance) if prefix else "")
+        return metadata.get("name") or (generate_name(prefix, self._chance) if prefix else "")
 
     def new(
-        self, call: Call, given: Object, options: Writing, *, name: str, applied: bool
+        self, call: Call, given: Object, options: WriteOptions, *, name: str, applied: bool
     ) -> Prepared:
-        """A new object; raises RefusedError (400, 422)."""
+        """Prepare a new object. Raises StatusError (400, 422)."""
         resource, served = call.resource, call.resource.served
         metadata = as_object(given.get("metadata")) or {}
         fresh = {
@@ -113,17 +110,23 @@ class Strategy:
         obj = {**given, "metadata": {at: it for at, it in fresh.items() if it}}
         if served.has_status:
             _reset_status(obj, resource)
-        judged = _judged(obj, resource, options, own=metadata, applied=applied)
-        causes = [*name_causes(metadata, name, resource), *metadata_complaints(fresh)]
-        refuse(call, name, [*causes, *violations_of(judged.obj, resource, old=None)])
-        return judged if applied else self._tracked(None, judged, call, options)
+        prepared = _validated(obj, resource, options, own=metadata, applied=applied)
+        causes = [*new_name_causes(metadata, name, resource), *metadata_causes(fresh)]
+        refuse_causes(call, name, [*causes, *violations_of(prepared.obj, resource, old=None)])
+        return prepared if applied else self._tracked(None, prepared, call, options)
 
     def changed(
-        self, call: Call, live: Object, given: Object, options: Writing, *, applied: bool = False
+        self,
+        call: Call,
+        live: Object,
+        given: Object,
+        options: WriteOptions,
+        *,
+        applied: bool = False,
     ) -> Prepared:
-        """An object as an update leaves it, whatever it says of itself that is the server's.
+        """Prepare an updated object, keeping the metadata owned by the server.
 
-        Raises RefusedError (400, 409, 422).
+        Raises StatusError (400, 409, 422).
         """
         resource, served = call.resource, call.resource.served
         metadata = metadata_of(given, kind=served.kind, version=served.version)
@@ -139,20 +142,20 @@ class Strategy:
             obj = _of_main(live, given, keeps_status=served.has_status)
             own = kept | {at: metadata[at] for at in _GIVEN if metadata.get(at)}
         obj["metadata"] = own
-        judged = _judged(obj, resource, options, own=metadata, applied=applied)
-        causes = [*metadata_complaints(own), *finalizer_causes(before, own)]
-        refuse(call, call.name, [*causes, *violations_of(judged.obj, resource, old=live)])
+        prepared = _validated(obj, resource, options, own=metadata, applied=applied)
+        causes = [*metadata_causes(own), *finalizer_causes(before, own)]
+        refuse_causes(call, call.name, [*causes, *violations_of(prepared.obj, resource, old=live)])
         if applied:
-            return _counted(live, judged, call)
-        return _counted(live, self._tracked(live, judged, call, options), call)
+            return _with_generation(live, prepared, call)
+        return _with_generation(live, self._tracked(live, prepared, call, options), call)
 
     def _tracked(
-        self, live: Object | None, judged: Prepared, call: Call, options: Writing
+        self, live: Object | None, prepared: Prepared, call: Call, options: WriteOptions
     ) -> Prepared:
         served = call.resource.served
-        obj = tracked(
+        obj = track_update(
             live,
-            judged.obj,
+            prepared.obj,
             manager=options.manager,
             now=self.time(),
             api_version=served.api_version,
@@ -160,11 +163,11 @@ class Strategy:
             schema=served.schema,
             has_status=served.has_status,
         )
-        return Prepared(obj, judged.warnings)
+        return Prepared(obj, prepared.warnings)
 
 
 def _reset_status(obj: Object, resource: Resource) -> None:
-    """The status of a new object is the server's to say, but for kinds that come with theirs."""
+    """Replace the client's status of a new object, except for kinds that keep it."""
     if resource.custom:
         obj.pop("status", None)
     elif resource.kind.status is not None:
@@ -186,52 +189,54 @@ def _of_subresource(subresource: str, live: Object, given: Object) -> Object:
     return obj | ({"status": given["status"]} if given.get("status") is not None else {})
 
 
-def _judged(
-    obj: Object, resource: Resource, options: Writing, *, own: Object, applied: bool
+def _validated(
+    obj: Object, resource: Resource, options: WriteOptions, *, own: Object, applied: bool
 ) -> Prepared:
-    """Without what its schema does not know, and with its defaults; raises RefusedError (400).
+    """Prune unknown fields and apply defaults. Raises StatusError (400) under strict validation.
 
-    What was applied is only given its defaults: nothing in it is unknown, and its nulls count.
+    An applied object is only defaulted: it has no unknown fields, and its nulls count.
     """
     schema: Schema | None = resource.served.schema
-    told: list[str] = []
+    unknown: list[str] = []
     if schema is not None and options.validation != "Ignore":
         extra = (name for name in own if name not in _KEPT and name not in _GIVEN)
-        told = [f'unknown field "metadata.{name}"' for name in extra] + unknown_fields(schema, obj)
-    if told and options.validation == "Strict":
+        unknown = [f'unknown field "metadata.{name}"' for name in extra] + unknown_fields(
+            schema, obj
+        )
+    if unknown and options.validation == "Strict":
         served = resource.served
         raise bad_request(
             f'{served.kind} in version "{served.version}" cannot be handled as a {served.kind}: '
-            f"strict decoding error: {', '.join(told)}"
+            f"strict decoding error: {', '.join(unknown)}"
         )
     if schema is not None:
-        obj = defaulted(schema, obj if applied else pruned(schema, obj))
-    return Prepared(obj, tuple(told))
+        obj = apply_defaults(schema, obj if applied else prune(schema, obj))
+    return Prepared(obj, tuple(unknown))
 
 
 def violations_of(obj: Object, resource: Resource, *, old: Object | None) -> list[Cause]:
-    """What is wrong by the schema of a custom resource, or with an Event."""
+    """Validate against the schema of a custom resource, or the rules of Events."""
     schema = resource.served.schema
     if schema is not None:
         return violations(schema, obj, old=old)
     if resource.served.resource == EVENTS and old is None:
-        return list(complaints(obj, newer_group=bool(resource.served.group)))
+        return list(event_causes(obj, newer_group=bool(resource.served.group)))
     return []
 
 
-def _counted(live: Object, judged: Prepared, call: Call) -> Prepared:
-    """With one generation more if what is wanted of it changed."""
+def _with_generation(live: Object, prepared: Prepared, call: Call) -> Prepared:
+    """Increment the generation if the desired state changed."""
     resource = call.resource
     if not resource.kind.generations or call.subresource:
-        return judged
-    if _wanted(live, resource) == _wanted(judged.obj, resource):
-        return judged
-    metadata = judged.obj["metadata"]
+        return prepared
+    if _desired_state(live, resource) == _desired_state(prepared.obj, resource):
+        return prepared
+    metadata = prepared.obj["metadata"]
     counted = {**metadata, "generation": metadata.get("generation", 0) + 1}
-    return Prepared({**judged.obj, "metadata": counted}, judged.warnings)
+    return Prepared({**prepared.obj, "metadata": counted}, prepared.warnings)
 
 
-def _wanted(obj: Object, resource: Resource) -> Object:
+def _desired_state(obj: Object, resource: Resource) -> Object:
     if not resource.custom:
         return {"spec": obj.get("spec")}
     reported = {"metadata", "status"} if resource.served.has_status else {"metadata"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from demo.apiserver.access import User
-from demo.apiserver.server import DevServer
+from demo.apiserver.server import ApiServer
 from streams.config.crd import manifests
 from tests.cluster.api import Api, RefusedError
 from tests.cluster.commands import TOKENS
@@ -74,7 +74,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
     ca_file = tmp_path_factory.mktemp("embedded") / "ca.crt"
     users = [User(name, token) for name, token in TOKENS.items() if name != "admin"]
     with LoopThread("embedded API server") as loop:
-        server = DevServer(users=users)
+        server = ApiServer(users=users)
         loop.run(server.__aenter__())
         ca_file.write_text(server.ca_pem)
 

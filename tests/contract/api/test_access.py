@@ -32,7 +32,7 @@ BUILT_IN = {
 }
 
 
-def test_nobody_without_a_token(api: Api, namespace: str) -> None:
+def test_a_request_without_a_token_is_refused(api: Api, namespace: str) -> None:
     refused = api.request("GET", maps(namespace), token="nobody's")  # noqa: S106 - opens nothing
 
     assert (refused.status, refused.json()["reason"]) == (401, "Unauthorized")
@@ -52,7 +52,7 @@ def test_nobody_without_a_token(api: Api, namespace: str) -> None:
         ("PUT", "pods/x/status", 'cannot update resource "pods/status" in API group ""'),
     ],
 )
-def test_who_may_nothing_is_told_what(
+def test_a_user_without_rights_is_refused_by_name(
     subject: Subject, namespace: str, method: str, path: str, said: str
 ) -> None:
     where = f"/api/v1/namespaces/{namespace}/{path}"
@@ -94,7 +94,7 @@ def test_everybody_may_ask_what_they_may(subject: Subject, spec: dict[str, Any])
     assert allowed == [True, False]
 
 
-def test_a_review_asks_one_thing(api: Api) -> None:
+def test_a_review_has_one_kind_of_attributes(api: Api) -> None:
     refused = api.request("POST", REVIEWS, body={"spec": {}})
 
     assert (refused.status, refused.json()["reason"]) == (422, "Invalid")
@@ -137,7 +137,7 @@ def test_a_group_lists_its_resources(api: Api, group_version: str) -> None:
 
 
 @pytest.mark.usefixtures("definitions")
-def test_a_resource_says_how_it_is_used(api: Api) -> None:
+def test_a_resource_lists_its_verbs_and_names(api: Api) -> None:
     listed = api.need("GET", "/apis/zen.kube-zen.io/v1")
     found = {one["name"]: one for one in listed["resources"]}
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from demo.apiserver.apply import ConflictError, applied, tracked
+from demo.apiserver.apply import ConflictError, server_side_apply, track_update
 from demo.apiserver.patches import merge_patched
-from demo.apiserver.schema import defaulted, pruned, violations
+from demo.apiserver.schema import apply_defaults, prune, violations
 from tests.cluster.api import Answer, Api
 from tests.contract.api.things import MERGE, Fields, apply, establish_things, path, told
 from tests.kit.things import SCHEMA, thing
@@ -69,7 +69,7 @@ class Walk:
         }
 
     def _judged(self, after: Fields) -> Outcome:
-        after = defaulted(SCHEMA, after)
+        after = apply_defaults(SCHEMA, after)
         wrong = violations(SCHEMA, after, old=self._live)
         return {(one.field, one.reason, one.message) for one in wrong} or after
 
@@ -77,7 +77,7 @@ class Walk:
         how, force, wanted = self._how(), self.chance.random() < 0.5, self._wanted()
         answer = apply(self._api, self._where, wanted, manager=how["manager"], force=force)
         try:
-            after = applied(self._live, wanted, force=force, **how)
+            after = server_side_apply(self._live, wanted, force=force, **how)
         except ConflictError as conflict:
             return "apply", answer, conflict
         return "apply", answer, self._judged(self._with_status(after))
@@ -94,7 +94,7 @@ class Walk:
         body = wanted | {"metadata": wanted["metadata"] | {"resourceVersion": version}}
         where = f"{self._where}?fieldManager={how['manager']}"
         answer = self._api.request("PUT", where, body=body)
-        return "put", answer, self._updated(pruned(SCHEMA, wanted), how)
+        return "put", answer, self._updated(prune(SCHEMA, wanted), how)
 
     def _patch(self) -> tuple[str, Answer, Outcome]:
         how, wanted = self._how(), self._wanted()
@@ -106,14 +106,14 @@ class Walk:
         patch = {"spec": spec}
         answer = self._api.request("PATCH", where, body=patch, content_type=MERGE)
         after = merge_patched(self._live, patch)
-        return "patch", answer, self._updated(pruned(SCHEMA, after), how)
+        return "patch", answer, self._updated(prune(SCHEMA, after), how)
 
     def _updated(self, after: Fields, how: dict[str, Any]) -> Outcome:
         judged = self._judged(self._with_status(after))
         if isinstance(judged, set):
             return judged
         assert not isinstance(judged, ConflictError)
-        return tracked(self._live, judged, **how)
+        return track_update(self._live, judged, **how)
 
     def _status(self) -> tuple[str, Answer, Outcome]:
         how, said = self._how(), {"s": self.chance.randint(0, 3)}
@@ -124,7 +124,7 @@ class Walk:
         return (
             "status",
             answer,
-            applied(self._live, wanted, force=True, subresource="status", **how),
+            server_side_apply(self._live, wanted, force=True, subresource="status", **how),
         )
 
     def _wanted(self) -> Fields:

@@ -160,7 +160,7 @@ def test_the_log_of_which_container(api: Api, pod: str) -> None:
         ("sinceTime=abc", 400, 'parsing time "abc"'),
     ],
 )
-def test_what_cannot_be_asked_of_a_log(
+def test_invalid_log_options_are_refused(
     api: Api, pod: str, query: str, status: int, said: str
 ) -> None:
     refused = api.request("GET", f"{pod}/log?container=one&{query}")

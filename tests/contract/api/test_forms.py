@@ -182,9 +182,7 @@ def openapi(api: Api, group: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return index, answer.json()
 
 
-def test_openapi_says_how_a_custom_resource_is_patched_and_what_it_is(
-    api: Api, things: str
-) -> None:
+def test_openapi_has_the_patches_and_the_schema_of_a_custom_resource(api: Api, things: str) -> None:
     index, whole = openapi(api, f"apis/{GROUP}/v1")
 
     assert "api/v1" in index

@@ -50,7 +50,7 @@ def test_a_name_is_made_of_its_beginning(api: Api, namespace: str) -> None:
     assert all(re.fullmatch(r"made-[bcdfghjklmnpqrstvwxz2456789]{5}", name) for name in made)
 
 
-def test_a_dry_run_tells_and_does_nothing(api: Api, namespace: str) -> None:
+def test_a_dry_run_responds_and_stores_nothing(api: Api, namespace: str) -> None:
     (there,) = make(api, namespace, "there", colour="red")
 
     made = api.request("POST", maps(namespace, query="dryRun=All"), body=config_map("a"))
@@ -91,7 +91,7 @@ def test_versions_rise_over_all_kinds(api: Api, ours: str) -> None:
     assert int(version(first)) < int(version(second)) < int(version(third))
 
 
-def test_deleting_tells_what_is_gone(api: Api, namespace: str) -> None:
+def test_a_delete_returns_what_was_deleted(api: Api, namespace: str) -> None:
     (made,) = make(api, namespace, "a")
 
     said = api.need("DELETE", maps(namespace, "a"))

@@ -38,7 +38,7 @@ def test_every_definition_is_judged_as_it_was(api: Api) -> None:
             assert told(answer) == set(case.causes)
 
 
-def test_unknown_fields_are_refused_told_or_ignored(api: Api, things: str) -> None:
+def test_unknown_fields_are_refused_warned_of_or_ignored(api: Api, things: str) -> None:
     given = thing({"need": "x", "any": [{"k": "v", "z": {"y": 2}}], "bogus": 1}) | {"extra": 3}
     unknown = ["extra", "spec.any[0].z", "spec.bogus"]
 

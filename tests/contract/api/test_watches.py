@@ -68,7 +68,7 @@ def test_a_watch_resumes_behind_each_line(api: Api, namespace: str) -> None:
         assert rest == lines[number:]
 
 
-def test_what_changes_nothing_is_not_told(api: Api, namespace: str) -> None:
+def test_a_write_without_a_change_is_no_event(api: Api, namespace: str) -> None:
     (made,) = make(api, namespace, "a", colour="red")
     api.need("PUT", maps(namespace, "a"), body=config_map("a", colour="red"))
 
@@ -101,7 +101,7 @@ def test_one_object_is_watched_by_its_name(api: Api, namespace: str) -> None:
     assert told(lines) == [("ADDED", "b")]
 
 
-def test_other_namespaces_are_not_told(api: Api, namespace: str, shared: str) -> None:
+def test_other_namespaces_are_not_watched(api: Api, namespace: str, shared: str) -> None:
     at = version(api.need("GET", maps(namespace)))
     make(api, shared, "elsewhere")
     make(api, namespace, "here")
@@ -127,7 +127,7 @@ def test_a_held_object_is_marked_then_gone(api: Api, namespace: str) -> None:
 
 
 @pytest.mark.parametrize("spelling", ["true", "True", "1"])
-def test_a_watch_is_asked_for_in_many_words(api: Api, namespace: str, spelling: str) -> None:
+def test_a_watch_is_requested_in_several_spellings(api: Api, namespace: str, spelling: str) -> None:
     make(api, namespace, "a")
     answer = api.request("GET", maps(namespace, query=f"watch={spelling}&timeoutSeconds=1"))
 
@@ -168,7 +168,7 @@ def test_a_bookmark_comes_before_the_end(subject: Subject, namespace: str) -> No
     assert all(int(version(it["object"])) >= int(at) for it in lines)
 
 
-def test_a_forgotten_version_is_told_in_the_stream(subject: Subject, namespace: str) -> None:
+def test_an_expired_version_is_an_error_event(subject: Subject, namespace: str) -> None:
     api = subject.api
     at = version(api.need("GET", events(namespace)))
     api.need("POST", events(namespace), body=event("a", namespace))
@@ -181,7 +181,7 @@ def test_a_forgotten_version_is_told_in_the_stream(subject: Subject, namespace: 
     assert (error["kind"], error["code"], error["reason"]) == ("Status", 410, "Expired")
 
 
-def test_what_is_newer_than_the_forgotten_is_told(subject: Subject, namespace: str) -> None:
+def test_changes_after_the_compacted_version_are_watched(subject: Subject, namespace: str) -> None:
     api = subject.api
     api.need("POST", events(namespace), body=event("a", namespace))
     subject.forget()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from demo.definitions import FOLDER, definitions
+from demo.install import FOLDER, definitions
 from streams.config.load import load
 from streams.config.plan import plan
 from tests.kit.signals import every_signal
@@ -21,7 +21,7 @@ def test_the_documents_say_nothing_that_has_no_effect() -> None:
 
 def test_every_signal_has_its_source_and_every_source_its_resource() -> None:
     loaded = load([DOCUMENTS], default_namespace="default")
-    plans = {one.source: one for one in map(plan, loaded.ingesters)}
+    plans = {one.source_name: one for one in map(plan, loaded.ingesters)}
     served = {
         (one["spec"]["group"], version["name"], one["spec"]["names"]["plural"])
         for one in definitions()
@@ -29,7 +29,8 @@ def test_every_signal_has_its_source_and_every_source_its_resource() -> None:
     } | {("", "v1", "events")}
 
     assert plans.keys() == {signal.source for signal in every_signal(1)}
-    assert {(one.group, one.version, one.resource) for one in plans.values()} <= served
+    watched = [one.source.watched for one in plans.values()]
+    assert {(gvr.group, gvr.version, gvr.resource) for gvr in watched} <= served
 
 
 def test_the_signals_write_what_is_defined() -> None:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.events import ALIVE_MOST
+from demo.events import EVENTS_MOST
 from demo.signal import JSON, MERGE_PATCH, STRATEGIC_MERGE_PATCH, Request, merged
-from operators.model.fingerprint import content
+from operators.model.content import content
 from tests.kit.signals import BEGINNING, every_signal
 
 STEPS = 400
@@ -110,7 +110,7 @@ def test_there_is_no_end_of_changes_but_one_of_objects(index: int) -> None:
                 str((one.get("involvedObject") or one["regarding"], one["reason"], one["type"]))
                 for one in list(signal.objects.values())[-1:]
             }
-            assert len(signal.objects) <= ALIVE_MOST + 1
+            assert len(signal.objects) <= EVENTS_MOST + 1
     print(signal.source, len(subjects))
     assert 8 <= len(subjects) <= 120
 
@@ -182,7 +182,7 @@ def test_kyverno_writes_what_its_controller_writes() -> None:
     assert min(met[each] for each in ("judged anew", "DELETE", "POST")) >= 50
 
 
-def test_events_are_told_by_both_recorders() -> None:
+def test_events_are_written_by_both_recorders() -> None:
     signal = every_signal(5)[2]
     met: Counter[str] = Counter()
     counts: dict[str, int] = {}

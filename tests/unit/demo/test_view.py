@@ -9,15 +9,13 @@ from typing import Any, cast
 import msgspec
 from rich.console import Console
 
-from demo.hearing import NEWEST, Hearing
-from demo.listing import Listing
-from demo.report import report, summary
-from demo.table import live_line, live_table
-from demo.view import View, write
+from demo.measurements import NEWEST_MOST, Measurements
+from demo.report import Listing, report, summary
+from demo.view import View, live_line, live_table, write
 from operators.flow.delivery import Ledger, Ticket
 from operators.model.outcome import NEWER, Ending, Outcome
-from streams.observability.span import Span, SpanKind
-from streams.runtime.running import RunningSource
+from streams.observability.spans import Span, SpanKind
+from streams.runtime.pipeline import Pipeline
 from tests.kit.clocks import Ticks
 
 FULL = Outcome(Ending.DROPPED, "full")
@@ -30,14 +28,14 @@ LISTING = Listing(
 
 
 class Source:
-    """Books without a source."""
+    """A ledger without a source."""
 
-    def __init__(self, name: str, clock: Ticks, hearing: Hearing) -> None:
-        self.source = name
+    def __init__(self, name: str, clock: Ticks, measurements: Measurements) -> None:
+        self.source_name = name
         self.ingester = f"default/{name}"
         self.ledger = Ledger()
         self._clock = clock
-        self._hearing = hearing
+        self._measurements = measurements
 
     def spans(self, ticket: Ticket) -> list[Span]:
         """A root, and a span for each mark."""
@@ -57,16 +55,16 @@ class Source:
                 self.open = ticket
                 continue
             ticket.settle(outcome)
-            self._hearing.hear(cast("RunningSource", self), ticket)
+            self._measurements.record(cast("Pipeline", self), ticket)
 
 
-def books() -> tuple[list[RunningSource], Hearing]:
+def demonstrated() -> tuple[list[Pipeline], Measurements]:
     clock = Ticks(MILLISECOND)
-    hearing = Hearing(clock)
-    trivy, events = Source("trivy", clock, hearing), Source("events", clock, hearing)
+    measurements = Measurements(clock)
+    trivy, events = Source("trivy", clock, measurements), Source("events", clock, measurements)
     trivy.end(*[STORED] * 3, *[SAME] * 2, None)
     events.end(STORED, FULL, NEWER)
-    return cast("list[RunningSource]", [trivy, events]), hearing
+    return cast("list[Pipeline]", [trivy, events]), measurements
 
 
 def text_of(renderable: Any) -> str:
@@ -76,7 +74,7 @@ def text_of(renderable: Any) -> str:
 
 
 def test_the_table_has_a_row_for_each_source_and_a_column_for_each_ending() -> None:
-    lines = text_of(live_table(*books(), title="3 s")).splitlines()
+    lines = text_of(live_table(*demonstrated(), title="3 s")).splitlines()
     rows = [[cell.strip() for cell in re.split("[┃│]", line)[1:-1]] for line in lines]
     (header,) = [row for row in rows if "source" in row]
 
@@ -91,45 +89,45 @@ def test_the_table_has_a_row_for_each_source_and_a_column_for_each_ending() -> N
     }
 
 
-def test_a_line_says_the_equation_of_all_sources() -> None:
-    line = live_line(*books(), seconds=3.0)
+def test_a_line_has_the_equation_of_all_sources() -> None:
+    line = live_line(*demonstrated(), seconds=3.0)
 
     assert "9 received = 4 stored + 2 deduplicated + 1 coalesced + 1 dropped + 1 in flight" in line
-    # 3 ticks of 1 ms from each event's begin to the hearing of its end
+    # 3 ticks of 1 ms from each event's begin to the measurements of its end
     assert re.search(r"p50 3\.0 ms, p95 3\.0 ms$", line)
 
 
 def test_the_percentiles_are_those_of_the_newest_events() -> None:
     clock = Ticks(100 * MILLISECOND)
-    hearing = Hearing(clock)
-    source = Source("trivy", clock, hearing)
-    source.end(*[STORED] * NEWEST)
-    assert hearing.took_ms("default/trivy") == (300.0, 300.0)
+    measurements = Measurements(clock)
+    source = Source("trivy", clock, measurements)
+    source.end(*[STORED] * NEWEST_MOST)
+    assert measurements.took_ms("default/trivy") == (300.0, 300.0)
     clock.step_ns = MILLISECOND
-    source.end(*[STORED] * (NEWEST - 40))
-    assert hearing.took_ms("default/trivy") == (3.0, 3.0)
-    assert hearing.took_ms("default/nobody") is None
+    source.end(*[STORED] * (NEWEST_MOST - 40))
+    assert measurements.took_ms("default/trivy") == (3.0, 3.0)
+    assert measurements.took_ms("default/another") is None
 
 
 def test_the_rate_is_of_the_last_seconds() -> None:
     clock = Ticks(0)
-    hearing = Hearing(clock)
-    source = Source("trivy", clock, hearing)
-    one = cast("RunningSource", source)
-    assert hearing.per_second(one) == 0
+    measurements = Measurements(clock)
+    source = Source("trivy", clock, measurements)
+    one = cast("Pipeline", source)
+    assert measurements.per_second(one) == 0
     for _ in range(10):
         source.end(STORED)
         clock.now_ns += 1000 * MILLISECOND
-        assert hearing.per_second(one) == 1
+        assert measurements.per_second(one) == 1
     for _ in range(6):
         clock.now_ns += 1000 * MILLISECOND
-        hearing.per_second(one)
-    assert hearing.per_second(one) == 0
+        measurements.per_second(one)
+    assert measurements.per_second(one) == 0
 
 
 def test_the_report_lists_adds_up_and_explains() -> None:
-    sources, hearing = books()
-    lines = report(sources, hearing, listing=LISTING, block="#")
+    sources, measurements = demonstrated()
+    lines = report(sources, measurements, listing=LISTING, block="#")
 
     assert lines[0] == "20 Observations (kubectl get observations -A), newest first:"
     assert lines[2].split() == ["NAMESPACE", "NAME", "AGE"]
@@ -153,7 +151,7 @@ def test_few_observations_are_listed_whole() -> None:
 
 
 def test_the_summary_is_one_object() -> None:
-    sources, _ = books()
+    sources, _ = demonstrated()
     text = summary(sources, observations=20, spans_built=0, duration_seconds=3.00049)
 
     assert "\n" not in text
@@ -174,8 +172,8 @@ def test_the_summary_is_one_object() -> None:
 
 def test_elsewhere_than_on_a_terminal_a_line_is_written_and_no_control_character() -> None:
     console = Console(file=io.StringIO(), width=40)
-    sources, hearing = books()
-    with View(console, sources, hearing, clock=Ticks(MILLISECOND)) as view:
+    sources, measurements = demonstrated()
+    with View(console, sources, measurements, clock=Ticks(MILLISECOND)) as view:
         view.show()
         view.show()
     written = cast("io.StringIO", console.file).getvalue()
@@ -188,8 +186,8 @@ def test_on_a_terminal_the_last_table_stays() -> None:
     console = Console(
         file=io.StringIO(), width=200, force_terminal=True, _environ={"TERM": "xterm"}
     )
-    sources, hearing = books()
-    with View(console, sources, hearing, clock=Ticks(MILLISECOND)) as view:
+    sources, measurements = demonstrated()
+    with View(console, sources, measurements, clock=Ticks(MILLISECOND)) as view:
         view.show()
     written = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", cast("io.StringIO", console.file).getvalue())
 
@@ -199,14 +197,14 @@ def test_on_a_terminal_the_last_table_stays() -> None:
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_lines() -> None:
     console = Console(file=io.StringIO(), width=200, force_terminal=True, _environ={"TERM": "dumb"})
-    sources, hearing = books()
-    with View(console, sources, hearing, clock=Ticks(MILLISECOND)) as view:
+    sources, measurements = demonstrated()
+    with View(console, sources, measurements, clock=Ticks(MILLISECOND)) as view:
         view.show()
 
     assert cast("io.StringIO", console.file).getvalue().count("9 received = ") == 1
 
 
-def test_markup_in_what_is_written_is_not_obeyed() -> None:
+def test_markup_in_what_is_written_is_not_interpreted() -> None:
     console = Console(file=io.StringIO(), width=20)
     write(console, "[red]not red[/] :smile: " + "x" * 40)
 

@@ -1,18 +1,18 @@
 from __future__ import annotations
 
-from demo.waterfall import WIDTH, Bar, bars_of, said, waterfall
+from demo.report import WIDTH, Bar, bars_of, outcome_text, waterfall
 from operators.model.outcome import Ending, Outcome
-from streams.observability.span import Attribute, Span, SpanKind
+from streams.observability.spans import Attribute, Span, SpanKind
 
 MILLISECOND = 1_000_000
 CREATED = Outcome(Ending.STORED, operation="created")
 
 
 def span(name: str, stay: tuple[int, int], *attributes: Attribute, error_type: str = "") -> Span:
-    return Span(name, SpanKind.INTERNAL, 1, 0, *stay, own=attributes, error_type=error_type)
+    return Span(name, SpanKind.INTERNAL, 1, 0, *stay, attributes=attributes, error_type=error_type)
 
 
-def test_every_span_but_the_root_is_a_bar_and_says_what_was_decided() -> None:
+def test_every_span_but_the_root_is_a_bar_with_its_decisions() -> None:
     bars = bars_of(
         [
             span("process trivy", (0, 9), ("zenstreams.outcome", "stored")),
@@ -42,7 +42,7 @@ def test_every_bar_is_seen_and_stands_where_its_time_is() -> None:
     lines = waterfall(
         [
             Bar("buffer", 0, 1),
-            Bar("normalise", 1, 10 * MILLISECOND),
+            Bar("classify", 1, 10 * MILLISECOND),
             Bar("write", 10 * MILLISECOND, 40 * MILLISECOND, "201"),
         ],
         block="#",
@@ -55,7 +55,7 @@ def test_every_bar_is_seen_and_stands_where_its_time_is() -> None:
     assert drawn[2] == ("#" * (WIDTH - WIDTH // 4)).rjust(WIDTH)
     assert [line.partition("|")[0].split() for line in lines] == [
         ["buffer", "0.000", "ms"],
-        ["normalise", "10.000", "ms"],
+        ["classify", "10.000", "ms"],
         ["write", "30.000", "ms"],
     ]
     assert lines[2].endswith("| 201")
@@ -70,5 +70,5 @@ def test_no_time_at_all_is_drawn_too() -> None:
 
 
 def test_an_outcome_in_one_line() -> None:
-    assert said(CREATED) == "stored: created"
-    assert said(Outcome(Ending.FILTERED, "expired")) == "filtered: expired"
+    assert outcome_text(CREATED) == "stored: created"
+    assert outcome_text(Outcome(Ending.FILTERED, "expired")) == "filtered: expired"

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from demo.apiserver.apply import ConflictError, applied, tracked
-from demo.apiserver.declared import UndeclaredError
+from demo.apiserver.apply import ConflictError, UndeclaredError, server_side_apply, track_update
 from tests.kit.things import SCHEMA, Fields, thing
 
 VERSION = "example.com/v1"
@@ -26,7 +25,7 @@ def apply(
     **of_the_object: Any,
 ) -> Fields:
     wanted = thing(spec) | of_the_object
-    return applied(
+    return server_side_apply(
         live,
         wanted,
         manager=manager,
@@ -39,7 +38,7 @@ def apply(
 
 def update(live: Fields | None, after: Fields, *, manager: str = "u", **how: Any) -> Fields:
     how = {"now": "2026-11-26T09:00:00Z", "api_version": VERSION, "schema": SCHEMA} | how
-    return tracked(live, after, manager=manager, **how)
+    return track_update(live, after, manager=manager, **how)
 
 
 def owners(obj: Fields) -> dict[str, Fields]:
@@ -47,7 +46,7 @@ def owners(obj: Fields) -> dict[str, Fields]:
     return {f"{one['manager']} {one['operation']}": one["fieldsV1"] for one in entries}
 
 
-def test_who_applies_owns_what_it_says_leaf_by_leaf() -> None:
+def test_an_applier_owns_its_configuration_leaf_by_leaf() -> None:
     spec: Fields = {
         "need": "x",
         "arr": ["a"],
@@ -216,7 +215,7 @@ def test_null_in_the_place_of_a_map_is_no_conflict_with_who_made_the_map() -> No
     assert owners(after)["maker Update"]["f:spec"]["f:deep"] == {".": {}, "f:c": {}}
 
 
-def test_what_is_under_a_key_that_nobody_declared_goes_with_the_key() -> None:
+def test_what_is_under_an_undeclared_key_is_removed_with_the_key() -> None:
     live = apply(None, {"need": "x", "free": {"a": {}}})
     live = apply(live, {"need": "x", "free": {"z": 1}}, manager="b")
     changed = deepcopy(live)
@@ -244,11 +243,13 @@ def test_an_element_without_its_key_has_the_key_that_is_its_default() -> None:
     schema: Fields = {"type": "object", "properties": {"spec": spec}}
     how: Any = {"force": False, "schema": schema, "now": "", "api_version": VERSION}
 
-    live = applied(None, thing({"ports": [{"port": 80}]}), manager="a", **how)
+    live = server_side_apply(None, thing({"ports": [{"port": 80}]}), manager="a", **how)
 
     (step,) = (name for name in owners(live)["a Apply"]["f:spec"]["f:ports"])
     assert step == 'k:{"port":80,"protocol":"TCP"}'
-    both = applied(live, thing({"ports": [{"port": 80, "protocol": "TCP"}]}), manager="b", **how)
+    both = server_side_apply(
+        live, thing({"ports": [{"port": 80, "protocol": "TCP"}]}), manager="b", **how
+    )
     assert both["spec"]["ports"] == [{"port": 80, "protocol": "TCP"}]
 
 
@@ -264,9 +265,9 @@ def test_a_map_that_is_atomic_is_taken_whole() -> None:
         },
     }
     how: Any = {"force": True, "schema": schema, "now": "", "api_version": VERSION}
-    live = applied(None, thing({"a": 1}), manager="a", **how)
+    live = server_side_apply(None, thing({"a": 1}), manager="a", **how)
 
-    after = applied(live, thing({"b": 2}), manager="b", **how)
+    after = server_side_apply(live, thing({"b": 2}), manager="b", **how)
 
     assert after["spec"] == {"b": 2}
     assert owners(after) == {"b Apply": {"f:spec": {}}}
@@ -275,7 +276,7 @@ def test_a_map_that_is_atomic_is_taken_whole() -> None:
 def test_status_belongs_to_its_own_endpoint() -> None:
     live = apply(None, {"need": "x"})
 
-    ready = applied(
+    ready = server_side_apply(
         live,
         thing({"need": "ignored"}) | {"status": {"ready": True}},
         manager="controller",
@@ -333,16 +334,16 @@ def test_a_config_map_has_no_schema_and_is_owned_key_by_key() -> None:
         return fields | {"metadata": {"name": "c"}}
 
     how: Any = {"force": False, "schema": None, "now": "", "api_version": "v1"}
-    live = applied(None, of({"a": "1", "b": "2"}), manager="a", **how)
+    live = server_side_apply(None, of({"a": "1", "b": "2"}), manager="a", **how)
 
     with pytest.raises(ConflictError):
-        applied(live, of({"a": "2"}), manager="b", **how)
+        server_side_apply(live, of({"a": "2"}), manager="b", **how)
     with pytest.raises(UndeclaredError):
-        applied(live, of({"a": 2}), manager="b", **how)
-    assert applied(live, of({"b": "2"}), manager="a", **how)["data"] == {"b": "2"}
+        server_side_apply(live, of({"a": 2}), manager="b", **how)
+    assert server_side_apply(live, of({"b": "2"}), manager="a", **how)["data"] == {"b": "2"}
     gone = of({})
     del gone["data"]
-    assert "data" not in applied(live, gone, manager="a", **how)
+    assert "data" not in server_side_apply(live, gone, manager="a", **how)
 
 
 def test_of_many_updaters_the_oldest_are_remembered_together() -> None:
@@ -398,7 +399,7 @@ def leaves_of(obj: Fields) -> dict[str, int]:
 
 
 @given(steps)
-def test_any_sequence_of_applies_does_what_the_model_says(
+def test_any_sequence_of_applies_does_what_the_model_does(
     sequence: list[tuple[str, dict[str, int], bool]],
 ) -> None:
     live = apply(None, spec_of({}), manager="first")

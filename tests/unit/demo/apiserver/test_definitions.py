@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from demo.apiserver.definitions import checked, completed, established, served_by
+from demo.apiserver.definitions import complete, definition_causes, served_by, with_status
 from streams.config.crd import manifests
 from tests.kit.definitions import DEFINITIONS, Judged
 from tests.kit.things import definition
@@ -17,14 +17,14 @@ NOW = "2026-11-26T08:00:00Z"
 
 @pytest.mark.parametrize("case", DEFINITIONS, ids=lambda case: case.name)
 def test_a_definition_is_judged_as_on_a_cluster(case: Judged) -> None:
-    found = {(one.field, one.reason, one.message) for one in checked(case.definition)}
+    found = {(one.field, one.reason, one.message) for one in definition_causes(case.definition)}
 
     assert found == set(case.causes)
 
 
 @pytest.mark.parametrize("crd", [*manifests(), definition()], ids=lambda it: it["metadata"]["name"])
 def test_a_good_definition_is_good(crd: dict[str, Any]) -> None:
-    assert checked(crd) == []
+    assert definition_causes(crd) == []
 
 
 def test_a_pattern_that_is_none_is_refused() -> None:
@@ -32,7 +32,7 @@ def test_a_pattern_that_is_none_is_refused() -> None:
     spec = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     spec["properties"]["str"]["pattern"] = "a("
 
-    (cause,) = checked(crd)
+    (cause,) = definition_causes(crd)
 
     assert cause.field.endswith("properties[spec].properties[str].pattern")
     assert "must be a valid regular expression, but isn't" in cause.message
@@ -43,7 +43,7 @@ def test_a_schema_that_versions_do_not_share_is_named_by_its_version() -> None:
     versions = crd["spec"]["versions"]
     versions[1]["schema"] = {"openAPIV3Schema": {"type": "string"}}
 
-    assert [one.field for one in checked(crd)] == [
+    assert [one.field for one in definition_causes(crd)] == [
         "spec.versions[1].schema.openAPIV3Schema.type",
     ]
 
@@ -52,7 +52,7 @@ def test_every_served_version_is_a_resource() -> None:
     (crd,) = [one for one in manifests() if one["spec"]["names"]["kind"] == "Ingester"]
     crd["spec"]["versions"][1]["served"] = True
 
-    first, second = served_by(completed(crd))
+    first, second = served_by(complete(crd))
 
     assert (first.api_version, second.api_version) == (
         "zen.kube-zen.io/v1alpha1",
@@ -67,11 +67,11 @@ def test_every_served_version_is_a_resource() -> None:
     assert [column["name"] for column in first.columns] == ["Source", "Ingester", "Ready", "Age"]
 
     crd["spec"]["versions"][1]["served"] = False
-    assert [one.version for one in served_by(completed(crd))] == ["v1alpha1"]
+    assert [one.version for one in served_by(complete(crd))] == ["v1alpha1"]
 
 
 def test_names_that_are_left_out_follow_from_the_kind() -> None:
-    names = completed(definition())["spec"]["names"]
+    names = complete(definition())["spec"]["names"]
 
     assert names == {
         "kind": "Thing",
@@ -82,8 +82,8 @@ def test_names_that_are_left_out_follow_from_the_kind() -> None:
 
 
 def test_a_definition_is_established_once() -> None:
-    first = established(completed(definition()), now=NOW)
-    again = established(first, now="2027-01-01T00:00:00Z")
+    first = with_status(complete(definition()), now=NOW)
+    again = with_status(first, now="2027-01-01T00:00:00Z")
 
     conditions = {one["type"]: one for one in first["status"]["conditions"]}
     assert conditions["Established"]["status"] == "True"
@@ -95,10 +95,10 @@ def test_a_definition_is_established_once() -> None:
 
 
 def test_a_version_that_was_stored_must_stay() -> None:
-    crd = established(completed(definition()), now=NOW)
+    crd = with_status(complete(definition()), now=NOW)
     crd["spec"]["versions"][0]["name"] = "v9"
 
-    (cause,) = checked(crd)
+    (cause,) = definition_causes(crd)
 
     assert cause.field == "status.storedVersions[0]"
     assert "v1 was previously a storage version" in cause.message
@@ -109,4 +109,4 @@ def test_versions_that_are_no_list_of_objects_are_refused(versions: object) -> N
     crd = deepcopy(definition())
     crd["spec"]["versions"] = versions
 
-    assert [one.field for one in checked(crd)] == ["spec.versions"]
+    assert [one.field for one in definition_causes(crd)] == ["spec.versions"]

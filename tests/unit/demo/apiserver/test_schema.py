@@ -6,9 +6,9 @@ from typing import cast
 
 import pytest
 
-from demo.apiserver.causes import required, told
-from demo.apiserver.formats import holds
-from demo.apiserver.schema import defaulted, pruned, unknown_fields, violations
+from demo.apiserver.constraints import has_format
+from demo.apiserver.schema import apply_defaults, prune, unknown_fields, violations
+from demo.apiserver.validation import aggregate_message, required
 from streams.config.crd import manifests
 from tests.kit.acceptance import INGESTERS, INVALID, OBSERVATIONS, UNKNOWN_FIELD
 from tests.kit.acceptance import Case as Contract
@@ -22,7 +22,7 @@ DEFINED = {
 
 
 def stored(spec: object) -> Fields:
-    return defaulted(SCHEMA, pruned(SCHEMA, thing(spec)))
+    return apply_defaults(SCHEMA, prune(SCHEMA, thing(spec)))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.spec))
@@ -41,7 +41,7 @@ def test_our_own_definitions_judge_as_on_a_cluster(case: Contract) -> None:
     schema = DEFINED[kind, version]
 
     unknown = unknown_fields(schema, case.manifest)
-    wrong = violations(schema, defaulted(schema, pruned(schema, case.manifest)))
+    wrong = violations(schema, apply_defaults(schema, prune(schema, case.manifest)))
     if case.ours == UNKNOWN_FIELD:
         assert unknown
     else:
@@ -66,8 +66,8 @@ def test_unknown_fields_are_named_by_their_paths() -> None:
 def test_pruning_and_defaulting_leave_what_they_were_given() -> None:
     given = thing({"need": "x", "bogus": 1, "str": None, "deep": {}})
 
-    pruned(SCHEMA, given)
-    defaulted(SCHEMA, given)
+    prune(SCHEMA, given)
+    apply_defaults(SCHEMA, given)
 
     assert given == thing({"need": "x", "bogus": 1, "str": None, "deep": {}})
 
@@ -75,7 +75,7 @@ def test_pruning_and_defaulting_leave_what_they_were_given() -> None:
 def test_what_is_preserved_is_not_pruned_at_any_depth() -> None:
     spec = {"need": "x", "free": {"a": [{"b": [[{"c": None}]]}]}}
 
-    assert pruned(SCHEMA, thing(spec)) == thing(spec)
+    assert prune(SCHEMA, thing(spec)) == thing(spec)
 
 
 def test_a_wrong_value_that_was_there_before_is_let_be() -> None:
@@ -146,7 +146,7 @@ def test_a_null_among_the_values_of_a_map_becomes_their_default() -> None:
         "properties": {"spec": {"type": "object", "additionalProperties": values}},
     }
 
-    assert defaulted(schema, pruned(schema, thing({"a": None})))["spec"] == {"a": "d"}
+    assert apply_defaults(schema, prune(schema, thing({"a": None})))["spec"] == {"a": "d"}
 
 
 def test_true_is_not_one_and_null_is_nothing_to_an_enumeration() -> None:
@@ -158,11 +158,13 @@ def test_true_is_not_one_and_null_is_nothing_to_an_enumeration() -> None:
         assert cause.reason == "FieldValueNotSupported"
 
 
-def test_one_cause_is_told_once() -> None:
+def test_one_cause_is_reported_once() -> None:
     cause = required("spec.a")
 
-    assert told([cause, cause]) == "spec.a: Required value"
-    assert told([cause, required("spec.b")]) == ("[spec.a: Required value, spec.b: Required value]")
+    assert aggregate_message([cause, cause]) == "spec.a: Required value"
+    assert aggregate_message([cause, required("spec.b")]) == (
+        "[spec.a: Required value, spec.b: Required value]"
+    )
 
 
 @pytest.mark.parametrize(
@@ -187,5 +189,5 @@ def test_one_cause_is_told_once() -> None:
     ],
 )
 def test_a_format_holds_or_not(form: str, good: str, bad: str | None) -> None:
-    assert holds(form, good)
-    assert bad is None or not holds(form, bad)
+    assert has_format(form, good)
+    assert bad is None or not has_format(form, bad)

@@ -16,8 +16,8 @@ import yaml
 
 from demo.apiserver.access import Rule, User
 from demo.apiserver.faults import Fault, What
-from demo.apiserver.history import RING_BYTES
-from demo.apiserver.server import DevServer
+from demo.apiserver.server import ApiServer
+from demo.apiserver.store import RING_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -49,7 +49,7 @@ def config_map(name: str, text: str = "") -> dict[str, Any]:
 
 @asynccontextmanager
 async def client(
-    server: DevServer, token: str | None = None
+    server: ApiServer, token: str | None = None
 ) -> AsyncGenerator[aiohttp.ClientSession]:
     headers = {"Authorization": f"Bearer {token or server.token}"}
     connector = aiohttp.TCPConnector(ssl=trusting(server))
@@ -57,18 +57,18 @@ async def client(
         yield session
 
 
-def trusting(server: DevServer) -> ssl.SSLContext:
+def trusting(server: ApiServer) -> ssl.SSLContext:
     """As strict as Python will be by default."""
     context = ssl.create_default_context(cadata=server.ca_pem)
     context.verify_flags |= ssl.VERIFY_X509_STRICT
     return context
 
 
-def served(work: Callable[[DevServer, aiohttp.ClientSession], Awaitable[None]], **how: Any) -> None:
+def served(work: Callable[[ApiServer, aiohttp.ClientSession], Awaitable[None]], **how: Any) -> None:
     """Run the work beside a server."""
 
     async def run() -> None:
-        async with asyncio.timeout(SECONDS), DevServer(**how) as server, client(server) as session:
+        async with asyncio.timeout(SECONDS), ApiServer(**how) as server, client(server) as session:
             await work(server, session)
 
     asyncio.run(run())
@@ -79,8 +79,8 @@ async def lines(response: aiohttp.ClientResponse, count: int) -> list[dict[str, 
 
 
 def test_the_kubeconfig_leads_to_it_and_is_its_owners(tmp_path: Path) -> None:
-    async def work(server: DevServer, _: aiohttp.ClientSession) -> None:
-        path = server.write_kubeconfig(tmp_path / "deep" / "kubeconfig")
+    async def work(server: ApiServer, _: aiohttp.ClientSession) -> None:
+        path = server.write_kubeconfig(tmp_path / "kubeconfig")
         document = yaml.safe_load(path.read_text())
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert document["clusters"][0]["cluster"]["server"] == server.url
@@ -92,12 +92,12 @@ def test_the_kubeconfig_leads_to_it_and_is_its_owners(tmp_path: Path) -> None:
 
 
 def test_every_server_has_a_token_of_its_own() -> None:
-    assert DevServer().token != DevServer().token
-    assert len(DevServer().token) > 40
+    assert ApiServer().token != ApiServer().token
+    assert len(ApiServer().token) > 40
 
 
 def test_an_object_made_inside_is_seen_outside() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         made = server.create(config_map("a"))
         async with session.get(f"{MAPS}/a") as answer:
             assert await answer.json() == made
@@ -106,7 +106,7 @@ def test_an_object_made_inside_is_seen_outside() -> None:
 
 
 def test_the_id_of_a_request_is_echoed() -> None:
-    async def work(_: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(_: ApiServer, session: aiohttp.ClientSession) -> None:
         async with session.get(MAPS, headers={"Audit-ID": "mine"}) as answer:
             assert answer.headers["Audit-ID"] == "mine"
         async with session.get(f"{MAPS}?watch=1&timeoutSeconds=1", headers={"Audit-ID": "w"}) as it:
@@ -116,7 +116,7 @@ def test_the_id_of_a_request_is_echoed() -> None:
 
 
 def test_rules_allow_what_they_name_and_no_more() -> None:
-    async def work(server: DevServer, _: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, _: aiohttp.ClientSession) -> None:
         async with client(server, READER.token) as reader:
             asked = [
                 reader.get(MAPS),
@@ -133,7 +133,7 @@ def test_rules_allow_what_they_name_and_no_more() -> None:
 
 
 def test_only_the_administrator_makes_it_forget() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         first = server.create(config_map("a"))
         server.create(config_map("b"))
         at = first["metadata"]["resourceVersion"]
@@ -150,7 +150,7 @@ def test_only_the_administrator_makes_it_forget() -> None:
 
 
 def test_a_watch_that_is_up_to_date_survives_forgetting() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         async with session.get(f"{MAPS}?watch=1") as answer:
             server.create(config_map("a"))
             await lines(answer, 1)
@@ -163,7 +163,7 @@ def test_a_watch_that_is_up_to_date_survives_forgetting() -> None:
 
 
 def test_a_reader_that_falls_too_far_behind_is_cut() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.create(config_map("first"))
         async with session.get(f"{MAPS}?watch=1") as answer:
             await lines(answer, 1)
@@ -180,7 +180,7 @@ def test_a_reader_that_falls_too_far_behind_is_cut() -> None:
 
 def test_leaving_ends_the_watches() -> None:
     async def run() -> None:
-        async with asyncio.timeout(SECONDS), DevServer() as server, client(server) as session:
+        async with asyncio.timeout(SECONDS), ApiServer() as server, client(server) as session:
             answer = await session.get(f"{MAPS}?watch=1")
             await server.__aexit__()
             assert await answer.content.read() == b""
@@ -203,7 +203,7 @@ def test_a_deleted_definition_ends_its_watches() -> None:
         },
     }
 
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.create(crd)
         server.create({"apiVersion": "example.org/v1", "kind": "Thing", "metadata": {"name": "a"}})
         async with session.get("/apis/example.org/v1/things?watch=1") as answer:
@@ -217,7 +217,7 @@ def test_a_deleted_definition_ends_its_watches() -> None:
 
 
 def test_a_namespace_takes_its_content_with_it() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
         for name, finalizers in (("free", []), ("held", ["example.com/hold"])):
             body = config_map(name)
@@ -237,8 +237,8 @@ def test_a_namespace_takes_its_content_with_it() -> None:
     served(work)
 
 
-def test_a_namespace_stays_until_nobody_holds_it() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+def test_a_namespace_stays_until_its_finalizers_are_gone() -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         metadata = {"name": "shop", "finalizers": ["example.com/hold"]}
         server.create({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         path = "/api/v1/namespaces/shop"
@@ -267,7 +267,7 @@ class Clock:
 def test_a_log_is_read_from_its_end_from_a_time_and_up_to_a_size() -> None:
     clock = Clock()
 
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.create(POD)
         for number in range(4):
             server.write_log("default", "p", "app", f"line {number}")
@@ -299,7 +299,7 @@ def test_an_event_goes_an_hour_after_it_was_last_written() -> None:
         named = {"apiVersion": "v1", "kind": "Event", "metadata": {"name": name}}
         return {**named, "involvedObject": about}
 
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         events = "/api/v1/namespaces/default/events"
         first = server.create(told("once"))
         server.create(told("again"))
@@ -322,7 +322,7 @@ def test_an_event_goes_an_hour_after_it_was_last_written() -> None:
 
 
 def test_a_log_is_followed_until_its_pod_is_gone() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.create(POD)
         server.write_log("default", "p", "app", "before")
         path = "/api/v1/namespaces/default/pods/p"
@@ -338,11 +338,11 @@ def test_a_log_is_followed_until_its_pod_is_gone() -> None:
 
 def test_a_log_needs_a_pod() -> None:
     with pytest.raises(LookupError, match="there is no pod default/none"):
-        DevServer().write_log("default", "none", "app", "x")
+        ApiServer().write_log("default", "none", "app", "x")
 
 
-def test_a_refusal_happens_as_often_as_it_is_asked_for() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+def test_a_refusal_is_injected_the_given_number_of_times() -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         fault = server.faults.add(
             Fault(What.REFUSE, method="POST", path=f"{MAPS}*", times=2, retry_after_seconds=7)
         )
@@ -357,7 +357,7 @@ def test_a_refusal_happens_as_often_as_it_is_asked_for() -> None:
 
 
 def test_a_connection_is_cut_before_an_answer() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         server.faults.add(Fault(What.CUT, method="POST"))
         with pytest.raises(aiohttp.ClientError):
             await session.post(MAPS, json=config_map("a"))
@@ -375,8 +375,8 @@ def test_a_connection_is_cut_before_an_answer() -> None:
         (What.EXPIRE, ["a", "b", "410"]),
     ],
 )
-def test_a_watch_goes_wrong_as_it_is_told_to(what: What, told: list[str]) -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+def test_a_fault_is_injected_into_a_watch(what: What, told: list[str]) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         for name in "abc":
             server.create(config_map(name))
         server.faults.add(Fault(what, path="*watch=1*", lines=2))
@@ -394,7 +394,7 @@ def test_a_watch_goes_wrong_as_it_is_told_to(what: What, told: list[str]) -> Non
 
 
 def test_the_same_client_may_wait() -> None:
-    async def work(server: DevServer, session: aiohttp.ClientSession) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
         fault = server.faults.add(Fault(What.DELAY, seconds=0.1))
         began = asyncio.get_running_loop().time()
         async with session.get(MAPS) as answer:
@@ -402,5 +402,31 @@ def test_the_same_client_may_wait() -> None:
         assert asyncio.get_running_loop().time() - began >= 0.1
         assert fault.met == 1
         server.faults.clear()
+
+    served(work)
+
+
+@pytest.mark.parametrize(
+    ("accepted", "size", "encoding"),
+    [
+        ("gzip, deflate", 129 * 1024, "gzip"),
+        ("br, gzip", 129 * 1024, "gzip"),
+        ("gzip;q=0.5", 129 * 1024, None),
+        ("gzip", 120 * 1024, None),
+        ("deflate", 129 * 1024, None),
+        ("identity", 129 * 1024, None),
+    ],
+)
+def test_a_large_list_is_compressed_for_a_client_that_takes_it(
+    accepted: str, size: int, encoding: str | None
+) -> None:
+    async def work(server: ApiServer, session: aiohttp.ClientSession) -> None:
+        server.create(config_map("large", "x" * size))
+        headers = {"Accept-Encoding": accepted}
+        async with session.get(MAPS, headers=headers) as response:
+            assert response.headers.get("Content-Encoding") == encoding
+            assert (await response.json())["items"][0]["data"]["text"] == "x" * size
+            length = int(response.headers["Content-Length"])
+            assert length < size / 10 if encoding else length > size
 
     served(work)

@@ -8,8 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from demo.apiserver.history import Entry, History, Versions
-from demo.apiserver.store import Forgotten, Store
+from demo.apiserver.store import Entry, History, Store, VersionExpired, Versions
 
 Shown = dict[str, tuple[int, Any]]
 
@@ -47,7 +46,7 @@ def walk(store: Store, versions: Versions, *, seed: int, steps: int) -> dict[int
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_every_version_is_told_as_it_was(seed: int) -> None:
+def test_every_version_is_reconstructed(seed: int) -> None:
     versions = Versions()
     store = Store(versions)
 
@@ -69,7 +68,7 @@ def test_beyond_its_bound_the_oldest_is_forgotten() -> None:
     told = [version for version in states if version >= floor]
     assert store.history.end - store.history.first == 10
     assert all(shown(store.at(version)) == states[version] for version in told)
-    with pytest.raises(Forgotten):
+    with pytest.raises(VersionExpired):
         store.at(floor - 1)
 
 
@@ -101,7 +100,7 @@ def test_forgetting_leaves_the_present() -> None:
     store.forget_history()
 
     assert shown(store.now()) == {"n": (versions.current, 2)}
-    with pytest.raises(Forgotten):
+    with pytest.raises(VersionExpired):
         store.at(before)
 
 
@@ -115,7 +114,7 @@ def test_what_leaves_is_shown_with_the_version_of_its_leaving() -> None:
     assert gone.rest is entry.rest
 
 
-def test_metadata_that_says_nothing_is_still_json() -> None:
+def test_empty_metadata_is_still_json() -> None:
     store = Store(Versions())
     entry = store.put(store.encoded("n", {"metadata": {}}))
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from demo.apiserver.ages import age, duration
-from demo.apiserver.definitions import completed, served_by
-from demo.apiserver.served import Served
-from demo.apiserver.tables import partial_metadata, partial_metadata_list, table
+from demo.apiserver.definitions import complete, served_by
+from demo.apiserver.documents import ServedResource
+from demo.apiserver.tables import age, duration, partial_metadata, partial_metadata_list, table
 from streams.config.crd import manifests
 from tests.kit.things import definition
 
@@ -32,8 +31,8 @@ COLUMNS = (
 )
 
 
-def built_in(resource: str, *, group: str = "") -> Served:
-    return Served(
+def built_in(resource: str, *, group: str = "") -> ServedResource:
+    return ServedResource(
         group=group,
         version="v1",
         resource=resource,
@@ -46,7 +45,7 @@ def built_in(resource: str, *, group: str = "") -> Served:
     )
 
 
-def cells(served: Served, obj: Fields) -> list[Any]:
+def cells(served: ServedResource, obj: Fields) -> list[Any]:
     (row,) = table(served, [obj], include_object="None", now=NOW)["rows"]
     return row["cells"]
 
@@ -124,14 +123,14 @@ def test_a_printer_column_shows_what_its_path_finds(obj: Fields, wanted: list[An
     crd["spec"]["versions"][0]["additionalPrinterColumns"] = [
         {"name": name, "type": kind, "jsonPath": path} for name, kind, path in COLUMNS
     ]
-    (served,) = served_by(completed(crd))
+    (served,) = served_by(complete(crd))
 
     assert cells(served, obj) == wanted
 
 
 def test_columns_describe_themselves() -> None:
     (crd,) = [one for one in manifests() if one["spec"]["names"]["kind"] == "Ingester"]
-    whole = table(served_by(completed(crd))[0], [], include_object="Metadata", now=NOW)
+    whole = table(served_by(complete(crd))[0], [], include_object="Metadata", now=NOW)
 
     assert [(one["name"], one["type"], one["format"]) for one in whole["columnDefinitions"]] == [
         ("Name", "string", "name"),
@@ -146,7 +145,7 @@ def test_columns_describe_themselves() -> None:
 
 
 def test_a_custom_resource_without_columns_shows_name_and_age() -> None:
-    (served,) = served_by(completed(definition()))
+    (served,) = served_by(complete(definition()))
 
     assert cells(served, named("j1")) == ["j1", "34m"]
 
@@ -254,11 +253,11 @@ def test_a_list_of_metadata_names_each_kind() -> None:
         (252_288_000, "8y"),
     ],
 )
-def test_a_duration_is_said_in_the_units_that_matter(seconds: int, text: str) -> None:
+def test_a_duration_has_one_or_two_units(seconds: int, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_an_age_that_cannot_be_told_says_so() -> None:
+def test_an_age_without_a_time_is_marked() -> None:
     assert age(None, now=NOW) == "<unknown>"
     assert age("yesterday", now=NOW) == "<invalid>"
     assert age("2026-11-26T08:09:01Z", now=NOW) == "0s"

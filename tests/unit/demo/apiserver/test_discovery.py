@@ -5,22 +5,23 @@ from __future__ import annotations
 import json
 import re
 
-from demo.apiserver.definitions import completed, served_by
-from demo.apiserver.openapi import document, index
+from demo.apiserver.definitions import complete, served_by
+from demo.apiserver.discovery import openapi_v3_document, openapi_v3_index
 from streams.config.crd import manifests
+from streams.config.ingester import IngesterSpec
 
-SERVED = [one for crd in manifests() for one in served_by(completed(crd)) if one.version == "v1"]
+SERVED = [one for crd in manifests() for one in served_by(complete(crd)) if one.version == "v1"]
 
 
-def test_the_index_says_where_each_document_is() -> None:
-    assert index(["v1", "zen.kube-zen.io/v1"])["paths"] == {
+def test_the_index_has_the_path_of_each_document() -> None:
+    assert openapi_v3_index(["v1", "zen.kube-zen.io/v1"])["paths"] == {
         "api/v1": {"serverRelativeURL": "/openapi/v3/api/v1"},
         "apis/zen.kube-zen.io/v1": {"serverRelativeURL": "/openapi/v3/apis/zen.kube-zen.io/v1"},
     }
 
 
 def test_every_kind_can_be_patched_and_its_fields_be_validated() -> None:
-    whole = document(SERVED)
+    whole = openapi_v3_document(SERVED)
 
     path = "/apis/zen.kube-zen.io/v1/namespaces/{namespace}/ingesters/{name}"
     patch = whole["paths"][path]["patch"]
@@ -35,7 +36,7 @@ def test_every_kind_can_be_patched_and_its_fields_be_validated() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    whole = document(SERVED)
+    whole = openapi_v3_document(SERVED)
     schemas = whole["components"]["schemas"]
 
     found = set(re.findall(r'"#/components/schemas/([^"]+)"', json.dumps(whole)))
@@ -44,14 +45,18 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 def test_the_schema_of_a_kind_is_found_by_its_kind_and_explains_its_fields() -> None:
-    schemas = document(SERVED)["components"]["schemas"]
+    schemas = openapi_v3_document(SERVED)["components"]["schemas"]
     wanted = {"group": "zen.kube-zen.io", "version": "v1", "kind": "Ingester"}
     (ingester,) = [
         one for one in schemas.values() if wanted in one.get("x-kubernetes-group-version-kind", ())
     ]
 
     source = ingester["properties"]["spec"]["properties"]["source"]
-    assert source["description"] == "Name of the source; Observations carry it."
+    assert (
+        source["description"]
+        == IngesterSpec.model_json_schema()["properties"]["source"]["description"]
+        + " Example: trivy"
+    )
     assert ingester["properties"]["metadata"]["allOf"] == [
         {"$ref": "#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"}
     ]

@@ -1,4 +1,4 @@
-"""The cluster the signals tell of: its namespaces, nodes, workloads and pods. There is no more of it than this."""
+"""The simulated cluster that the signals refer to: namespaces, nodes, workloads and pods, by a seed."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from dataclasses import dataclass
 NAMESPACES = ("shop", "payments", "platform")
 NODES = ("node-1", "node-2", "node-3")
 REVISIONS = 3
-"""So many pod templates a workload goes to and fro between: names change per rollout, and stay few."""
+"""Pod templates a workload alternates between: names change with a rollout, and their number is bounded."""
 _SAFE = "bcdfghjklmnpqrstvwxz2456789"
-"""The letters of generated names (apimachinery, util/rand): none of them makes a word."""
+"""The alphabet of generated names (apimachinery, util/rand), without vowels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A workload with one container, under its pod templates' hashes."""
+    """A workload with one container, and the hashes of its pod templates."""
 
     namespace: str
     kind: str
@@ -34,7 +34,7 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod of a workload on its node."""
+    """A pod of a workload, and its node."""
 
     namespace: str
     name: str
@@ -56,29 +56,29 @@ _WORKLOADS = (
 )
 
 
-class Estate:
-    """Everything that exists, by a seed."""
+class Cluster:
+    """The workloads and pods, deterministic by seed."""
 
     def __init__(self, seed: int) -> None:
-        chance = random.Random(f"estate {seed}")  # noqa: S311  a seed, not a secret
+        chance = random.Random(f"cluster {seed}")  # noqa: S311  a seed, not a secret
         self.workloads = tuple(
             Workload(
                 *described,
-                uid=uid(chance),
-                hashes=tuple(letters(chance, 10) for _ in range(REVISIONS)),
+                uid=random_uid(chance),
+                hashes=tuple(random_suffix(chance, 10) for _ in range(REVISIONS)),
             )
             for described in _WORKLOADS
         )
         self.pods = tuple(pod for one in self.workloads for pod in _pods(one, chance))
 
 
-def uid(chance: random.Random) -> str:
-    """Make a uid as the API server does: a random UUID."""
+def random_uid(chance: random.Random) -> str:
+    """Return a random UUID, the form of an API server's uids."""
     return str(uuid.UUID(int=chance.getrandbits(128), version=4))
 
 
-def letters(chance: random.Random, count: int) -> str:
-    """Make a piece of a generated name."""
+def random_suffix(chance: random.Random, count: int) -> str:
+    """Return a random suffix of a generated name."""
     return "".join(chance.choices(_SAFE, k=count))
 
 
@@ -86,7 +86,11 @@ def _pods(workload: Workload, chance: random.Random) -> list[Pod]:
     if workload.kind == "StatefulSet":
         names = [f"{workload.name}-{ordinal}" for ordinal in range(2)]
     elif workload.is_deployment:
-        names = [f"{workload.name}-{workload.hashes[0]}-{letters(chance, 5)}" for _ in range(2)]
+        names = [
+            f"{workload.name}-{workload.hashes[0]}-{random_suffix(chance, 5)}" for _ in range(2)
+        ]
     else:
-        names = [f"{workload.name}-{letters(chance, 5)}" for _ in NODES]
-    return [Pod(workload.namespace, name, uid(chance), chance.choice(NODES)) for name in names]
+        names = [f"{workload.name}-{random_suffix(chance, 5)}" for _ in NODES]
+    return [
+        Pod(workload.namespace, name, random_uid(chance), chance.choice(NODES)) for name in names
+    ]

@@ -1,4 +1,4 @@
-"""What the server says when it refuses, word for word as a genuine kube-apiserver does."""
+"""The Status responses of refused requests, word for word as a genuine kube-apiserver sends them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from demo.apiserver.causes import Cause, told
-from demo.apiserver.served import Served
+from demo.apiserver.documents import ServedResource
+from demo.apiserver.validation import Cause, aggregate_message
 
 MODIFIED = (
     "the object has been modified; please apply your changes to the latest version and try again"
@@ -25,8 +25,8 @@ LOST_TOKEN = (
 LOST_VERSION = "The resourceVersion for the provided list is too old."
 
 
-class RefusedError(Exception):
-    """A request is refused; `body` is the Status that says why."""
+class StatusError(Exception):
+    """A refused request; `body` returns its Status."""
 
     def __init__(
         self,
@@ -54,16 +54,16 @@ class RefusedError(Exception):
         }
 
     def body(self) -> bytes:
-        """The Status as JSON."""
+        """Encode the Status."""
         return msgspec.json.encode(self.status)
 
 
 class NoSuchPathError(Exception):
-    """There is nothing at this path: a plain 404, no Status."""
+    """Nothing is served at this path: a plain 404 without a Status."""
 
 
-def named(served: Served, name: str = "") -> dict[str, str]:
-    """The `details` that name an object of a resource."""
+def details_of(served: ServedResource, name: str = "") -> dict[str, str]:
+    """Return the `details` of a Status about an object of a resource."""
     return (
         ({"name": name} if name else {})
         | ({"group": served.group} if served.group else {})
@@ -71,28 +71,28 @@ def named(served: Served, name: str = "") -> dict[str, str]:
     )
 
 
-def bad_request(message: str) -> RefusedError:
+def bad_request(message: str) -> StatusError:
     """400."""
-    return RefusedError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
+    return StatusError(HTTPStatus.BAD_REQUEST, "BadRequest", message)
 
 
-def unauthorized() -> RefusedError:
-    """401: no token, or one that nobody has."""
-    return RefusedError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
+def unauthorized() -> StatusError:
+    """401: no token, or an unknown one."""
+    return StatusError(HTTPStatus.UNAUTHORIZED, "Unauthorized", "Unauthorized")
 
 
 def forbidden(
     message: str, *, details: Mapping[str, Any] | None = None, causes: Iterable[Cause] = ()
-) -> RefusedError:
+) -> StatusError:
     """403."""
     shown = [cause.to_dict() for cause in causes]
     whole = dict(details or {}) | ({"causes": shown} if shown else {})
-    return RefusedError(HTTPStatus.FORBIDDEN, "Forbidden", message, details=whole)
+    return StatusError(HTTPStatus.FORBIDDEN, "Forbidden", message, details=whole)
 
 
-def no_such_resource() -> RefusedError:
-    """404: a group that exists has no such resource."""
-    return RefusedError(
+def no_such_resource() -> StatusError:
+    """404: the group is served, the resource is not."""
+    return StatusError(
         HTTPStatus.NOT_FOUND,
         "NotFound",
         "the server could not find the requested resource",
@@ -100,19 +100,19 @@ def no_such_resource() -> RefusedError:
     )
 
 
-def not_found(served: Served, name: str) -> RefusedError:
-    """404: no object of that name."""
-    return RefusedError(
+def not_found(served: ServedResource, name: str) -> StatusError:
+    """404: no object has that name."""
+    return StatusError(
         HTTPStatus.NOT_FOUND,
         "NotFound",
         f'{served.qualified} "{name}" not found',
-        details=named(served, name),
+        details=details_of(served, name),
     )
 
 
-def method_not_allowed() -> RefusedError:
+def method_not_allowed() -> StatusError:
     """405."""
-    return RefusedError(
+    return StatusError(
         HTTPStatus.METHOD_NOT_ALLOWED,
         "MethodNotAllowed",
         "the server does not allow this method on the requested resource",
@@ -120,29 +120,29 @@ def method_not_allowed() -> RefusedError:
     )
 
 
-def already_exists(served: Served, name: str) -> RefusedError:
+def already_exists(served: ServedResource, name: str) -> StatusError:
     """409: the name is taken."""
-    return RefusedError(
+    return StatusError(
         HTTPStatus.CONFLICT,
         "AlreadyExists",
         f'{served.qualified} "{name}" already exists',
-        details=named(served, name),
+        details=details_of(served, name),
     )
 
 
-def conflict(served: Served, name: str, why: str = MODIFIED) -> RefusedError:
-    """409: the object is not in the state that the request was made for."""
-    return RefusedError(
+def conflict(served: ServedResource, name: str, why: str = MODIFIED) -> StatusError:
+    """409: the object is not in the state that the request requires."""
+    return StatusError(
         HTTPStatus.CONFLICT,
         "Conflict",
         f'Operation cannot be fulfilled on {served.qualified} "{name}": {why}',
-        details=named(served, name),
+        details=details_of(served, name),
     )
 
 
-def contested(message: str, causes: Iterable[Cause]) -> RefusedError:
-    """409: an apply met fields of other owners."""
-    return RefusedError(
+def apply_conflict(message: str, causes: Iterable[Cause]) -> StatusError:
+    """409: an apply would change fields of other managers."""
+    return StatusError(
         HTTPStatus.CONFLICT,
         "Conflict",
         message,
@@ -150,15 +150,15 @@ def contested(message: str, causes: Iterable[Cause]) -> RefusedError:
     )
 
 
-def expired(message: str, *, token: str = "") -> RefusedError:
-    """410: the history that the request needs is forgotten; a list may go on with the fresh token."""
-    return RefusedError(
+def expired(message: str, *, token: str = "") -> StatusError:
+    """410: the history that the request needs was compacted; a list may continue with the fresh token."""
+    return StatusError(
         HTTPStatus.GONE, "Expired", message, metadata={"continue": token} if token else None
     )
 
 
-def unprocessable(kind: str, group: str, name: str, causes: Iterable[Cause]) -> RefusedError:
-    """422: the object does not do, field by field."""
+def unprocessable(kind: str, group: str, name: str, causes: Iterable[Cause]) -> StatusError:
+    """422: the object is invalid, with a cause per field."""
     each = list(causes)
     qualified = f"{kind}.{group}" if group else kind
     details = (
@@ -166,22 +166,22 @@ def unprocessable(kind: str, group: str, name: str, causes: Iterable[Cause]) -> 
         | ({"group": group} if group else {})
         | {"kind": kind, "causes": [cause.to_dict() for cause in each]}
     )
-    return RefusedError(
+    return StatusError(
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "Invalid",
-        f'{qualified} "{name}" is invalid: {told(each)}',
+        f'{qualified} "{name}" is invalid: {aggregate_message(each)}',
         details=details,
     )
 
 
-def unusable_options(kind: str, causes: Iterable[Cause]) -> RefusedError:
-    """422: what the query or the body of a delete asks for cannot be."""
+def invalid_options(kind: str, causes: Iterable[Cause]) -> StatusError:
+    """422: invalid query options, or an invalid DeleteOptions body."""
     return unprocessable(kind, "meta.k8s.io", "", causes)
 
 
-def unknown_format(accepted: Iterable[str]) -> RefusedError:
-    """415: a body of a type that is not read."""
-    return RefusedError(
+def unsupported_media_type(accepted: Iterable[str]) -> StatusError:
+    """415: a body in an unsupported media type."""
+    return StatusError(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         "UnsupportedMediaType",
         "the body of the request was in an unknown format - accepted media types include: "
@@ -189,27 +189,27 @@ def unknown_format(accepted: Iterable[str]) -> RefusedError:
     )
 
 
-def not_acceptable(offered: Iterable[str]) -> RefusedError:
-    """406: none of the types that are asked for is written."""
-    return RefusedError(
+def not_acceptable(offered: Iterable[str]) -> StatusError:
+    """406: no media type of the Accept header is supported."""
+    return StatusError(
         HTTPStatus.NOT_ACCEPTABLE,
         "NotAcceptable",
         f"only the following media types are accepted: {', '.join(offered)}",
     )
 
 
-def internal(message: str) -> RefusedError:
-    """500 without a reason, as the server answers some mistakes of its clients."""
-    return RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "", message)
+def internal(message: str) -> StatusError:
+    """500 without a reason, the genuine server's response to some client errors."""
+    return StatusError(HTTPStatus.INTERNAL_SERVER_ERROR, "", message)
 
 
-def too_new(asked: int, current: int) -> RefusedError:
-    """504: a version that is yet to come."""
+def too_new(requested: int, current: int) -> StatusError:
+    """504: a resourceVersion later than the newest."""
     cause = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
-    return RefusedError(
+    return StatusError(
         HTTPStatus.GATEWAY_TIMEOUT,
         "Timeout",
-        f"Timeout: Too large resource version: {asked}, current: {current}",
+        f"Timeout: Too large resource version: {requested}, current: {current}",
         details={"causes": [cause], "retryAfterSeconds": 1},
         headers={"Retry-After": "1"},
     )

@@ -1,4 +1,4 @@
-"""What has to be in the API server first: the definitions of the product's, Trivy's and Kyverno's resources."""
+"""Installation of the definitions (the product's, Trivy's, Kyverno's) and the namespaces of the demonstration."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import cast
 import msgspec
 import yaml
 
-from demo.estate import NAMESPACES
+from demo.cluster import NAMESPACES
 from demo.signal import Object
 from streams.cluster.session import Session
 from streams.config.crd import manifests
@@ -18,7 +18,7 @@ from streams.config.crd import manifests
 FOLDER = Path(__file__).with_name("definitions")
 FIELD_MANAGER = "zen-streams-demo"
 ESTABLISHED_SECONDS = 10.0
-LOOK_EVERY_SECONDS = 0.02
+POLL_SECONDS = 0.02
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
@@ -36,11 +36,11 @@ class _Definition(msgspec.Struct):
 
 
 class InstallError(Exception):
-    """The API server did not take a definition or a namespace; the text says which, and why."""
+    """The API server refused a definition or a namespace; the message names it and the reason."""
 
 
 def definitions() -> list[Object]:
-    """The product's own, and those its signals need."""
+    """Return the product's definitions, and those of the signals."""
     files = sorted(FOLDER.glob("*.yaml"))
     return manifests() + [cast("Object", yaml.safe_load(file.read_text())) for file in files]
 
@@ -48,19 +48,19 @@ def definitions() -> list[Object]:
 async def install(
     session: Session, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 ) -> None:
-    """Apply the definitions, and wait until they are established. Raises ``InstallError``."""
+    """Apply the definitions and wait until they are established. Raises ``InstallError``."""
     paths = [await _apply(session, _DEFINITIONS, one) for one in definitions()]
     try:
         async with asyncio.timeout(ESTABLISHED_SECONDS):
             for path in paths:
                 while not await _is_established(session, path):
-                    await sleep(LOOK_EVERY_SECONDS)
+                    await sleep(POLL_SECONDS)
     except TimeoutError:
         raise InstallError(f"not established within {ESTABLISHED_SECONDS:.0f} s") from None
 
 
-async def make_namespaces(session: Session, names: Iterable[str] = NAMESPACES) -> None:
-    """Make the namespaces the signals tell of. Raises ``InstallError``."""
+async def create_namespaces(session: Session, names: Iterable[str] = NAMESPACES) -> None:
+    """Create the namespaces of the signals. Raises ``InstallError``."""
     for name in names:
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         await _apply(session, "/api/v1/namespaces", body)
@@ -68,7 +68,7 @@ async def make_namespaces(session: Session, names: Iterable[str] = NAMESPACES) -
 
 async def _apply(session: Session, collection: str, body: Object) -> str:
     path = f"{collection}/{body['metadata']['name']}"
-    answer = await session.request(
+    response = await session.request(
         "PATCH",
         path,
         verb="apply",
@@ -76,12 +76,12 @@ async def _apply(session: Session, collection: str, body: Object) -> str:
         body=msgspec.json.encode(body),
         headers={"Content-Type": "application/apply-patch+yaml"},
     )
-    if answer.status not in {200, 201}:
-        raise InstallError(f"{path}: {answer.status} {answer.reason}: {answer.message}")
+    if response.status not in {200, 201}:
+        raise InstallError(f"{path}: {response.status} {response.reason}: {response.message}")
     return path
 
 
 async def _is_established(session: Session, path: str) -> bool:
-    answer = await session.request("GET", path, verb="get")
-    conditions = msgspec.json.decode(answer.body, type=_Definition).status.conditions
+    response = await session.request("GET", path, verb="get")
+    conditions = msgspec.json.decode(response.body, type=_Definition).status.conditions
     return any(one.type == "Established" and one.status == "True" for one in conditions or ())

@@ -4,17 +4,17 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from demo.apiserver import continuation
-from demo.apiserver.answers import RefusedError
-from demo.apiserver.continuation import Continuation
+from demo.apiserver import listwatch
+from demo.apiserver.errors import StatusError
+from demo.apiserver.listwatch import Continuation
 
 
 @pytest.mark.parametrize("version", [1, 12345, None])
 @pytest.mark.parametrize("behind", ["a", "default/a", "ä/ö"])
-def test_a_token_says_what_it_was_given(version: int | None, behind: str) -> None:
+def test_a_token_is_decoded_to_what_it_encodes(version: int | None, behind: str) -> None:
     given = Continuation(version, behind)
 
-    assert continuation.read(given.token()) == given
+    assert listwatch.read_token(given.token()) == given
 
 
 @pytest.mark.parametrize(
@@ -30,8 +30,8 @@ def test_a_token_says_what_it_was_given(version: int | None, behind: str) -> Non
     ],
 )
 def test_what_is_no_token_is_refused(said: bytes) -> None:
-    with pytest.raises(RefusedError) as refused:
-        continuation.read(urlsafe_b64encode(said).decode().rstrip("="))
+    with pytest.raises(StatusError) as refused:
+        listwatch.read_token(urlsafe_b64encode(said).decode().rstrip("="))
 
     assert refused.value.code == 400
     assert "continue key is not valid" in str(refused.value)
