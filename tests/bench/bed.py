@@ -16,49 +16,50 @@ import msgspec
 
 from operators.flow.clock import utc_now, utc_now_ns
 from sinks.dead_letters import DeadLetters
-from sinks.holds import Holds
-from sinks.writer import Answer
+from sinks.queue import Suspensions
+from sinks.responses import WriteResponse
 from streams.cluster.access import Access
-from streams.cluster.discovery import resolve
-from streams.cluster.limits import Bucket
+from streams.cluster.rate_limit import RateLimiter
+from streams.cluster.resources import discover_resource
 from streams.cluster.session import Session
 from streams.config.ingester import Ingester
 from streams.config.plan import Plan, plan
-from streams.observability.tracer import Moments, Tracing
-from streams.runtime.running import RunningSource, Surroundings
-from streams.runtime.traces import UNTRACED, Traces
+from streams.observability.tracer import TracerInputs, Tracing
+from streams.runtime.pipeline import Pipeline, PipelineContext
+from streams.runtime.tracing import TRACING_OFF, ProcessTracing
 from streams.sources.informer.manager import InformerManager
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from operators.model.event import Kind
-    from streams.cluster.observations import Observations, Stored
-    from streams.observability.span import SpanTree
-    from streams.sources.informer.notice import Watched
+    from operators.model.event import ApiResource
+    from sinks.stored import StoredRecord
+    from streams.cluster.observations import Observations
+    from streams.observability.spans import SpanTree
+    from streams.sources.informer.target import WatchTarget
 
 RIVER = Path(__file__).with_name("river.py")
 GROUP, VERSION = "bench.example.com", "v1"
 FAST = 1e6
-CREATED = Answer(
+CREATED = WriteResponse(
     201,
     b'{"metadata":{"name":"x","namespace":"shop","uid":"u","resourceVersion":"1"},"spec":{}}',
 )
 
 
 class NullWriter:
-    """Says yes to every write, at once; knows of no Observation."""
+    """Answers every write with success, at once; holds no Observation."""
 
     def __init__(self) -> None:
         self.writes = 0
 
-    async def apply(self, *_: object, **__: object) -> Answer:
+    async def apply(self, *_: object, **__: object) -> WriteResponse:
         self.writes += 1
         return CREATED
 
-    read = remove = apply
+    read = delete = apply
 
-    async def own(self, _: str) -> AsyncIterator[Stored]:
+    async def list_of(self, _: object) -> AsyncIterator[StoredRecord]:
         for nothing in ():
             yield nothing
 
@@ -70,9 +71,9 @@ class NullExport:
         self.bytes = 0
 
     def offer(self, tree: SpanTree) -> None:
-        from streams.observability.encode import encoded  # noqa: PLC0415  heavy
+        from streams.observability.otlp import encode_tree  # noqa: PLC0415  heavy
 
-        self.bytes += len(encoded(tree))
+        self.bytes += len(encode_tree(tree))
 
 
 @contextmanager
@@ -121,54 +122,55 @@ def document(spec: Mapping[str, Any], *, number: int = 0) -> Plan:
 
 @asynccontextmanager
 async def session_to(kubeconfig: Path) -> AsyncGenerator[Session]:
-    reads, writes = (Bucket(FAST, burst=int(FAST), clock=time.monotonic_ns) for _ in range(2))
+    reads, writes = (RateLimiter(FAST, burst=int(FAST), clock=time.monotonic_ns) for _ in range(2))
     access = Access.from_kubeconfig(str(kubeconfig))
     async with Session(access, reads=reads, writes=writes, user_agent="bench") as session:
         yield session
 
 
 def manager_of(session: Session, kind: type[InformerManager] = InformerManager) -> InformerManager:
-    async def discover(watched: Watched) -> Kind | None:
-        return await resolve(session, watched.group, watched.version, watched.resource)
+    async def discover(target: WatchTarget) -> ApiResource | None:
+        return await discover_resource(session, target.group, target.version, target.resource)
 
     return kind(session, discover=discover, clock=time.monotonic_ns, random=random.random)
 
 
-def surroundings(
+def context_of(
     session: Session,
     writer: NullWriter | Observations,
     *,
-    traces: Traces = UNTRACED,
+    traces: ProcessTracing = TRACING_OFF,
     manager: InformerManager | None = None,
     **more: Any,
-) -> Surroundings:
-    return Surroundings(
+) -> PipelineContext:
+    return PipelineContext(
         manager=manager or manager_of(session),
         observations=cast("Observations", writer),
-        holds=Holds(time.monotonic_ns),
+        suspensions=Suspensions(time.monotonic_ns),
         dead_letters=DeadLetters(now=utc_now),
         clock=time.monotonic_ns,
         now=utc_now,
+        now_ns=utc_now_ns,
         random=random.random,
         traces=traces,
         **more,
     )
 
 
-def traced(export: NullExport) -> Traces:
-    """Traces that are built and encoded, under no budget."""
-    moments = Moments(time.monotonic_ns, utc_now_ns, random.getrandbits)
-    tracing = Tracing(moments, export=export, spans_per_second=10_000_000)
-    return Traces(tracing, None, server="http://127.0.0.1:1")
+def traced(export: NullExport) -> ProcessTracing:
+    """ProcessTracing that are built and encoded, under no budget."""
+    inputs = TracerInputs(time.monotonic_ns, utc_now_ns, random.getrandbits)
+    tracing = Tracing(inputs, exporter=export, spans_per_second=10_000_000)
+    return ProcessTracing(tracing, None, server="http://127.0.0.1:1")
 
 
-async def settled(sources: Sequence[RunningSource], count: int) -> None:
+async def settled(pipelines: Sequence[Pipeline], count: int) -> None:
     """Wait until so many events have ended in all; looked at every few milliseconds, which costs next to nothing."""
     done = asyncio.Event()
     ticking = asyncio.get_running_loop()
 
     def look() -> None:
-        if sum(it.ledger.received - it.ledger.in_flight for it in sources) >= count:
+        if sum(it.ledger.received - it.ledger.in_flight for it in pipelines) >= count:
             done.set()
         else:
             ticking.call_later(0.002, look)

@@ -44,10 +44,10 @@ import asyncio, sys
 from pathlib import Path
 import uvloop
 from streams.config.crd import manifests
-from demo.apiserver.server import DevServer
+from demo.apiserver.server import ApiServer
 
 async def main():
-    async with DevServer() as server:
+    async with ApiServer() as server:
         for definition in manifests():
             server.create(definition)
         Path(sys.argv[1], "ca.crt").write_text(server.ca_pem)

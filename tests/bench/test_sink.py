@@ -18,8 +18,8 @@ import uvloop
 
 from operators.model.outcome import Ending
 from streams.cluster.observations import FIELD_MANAGER, Observations
-from streams.runtime.running import RunningSource
-from tests.bench.bed import document, percentile, session_to, settled, surroundings
+from streams.runtime.pipeline import Pipeline
+from tests.bench.bed import context_of, document, percentile, session_to, settled
 from tests.bench.genuine import genuine
 from tests.cluster.cluster import Cluster
 from tests.cluster.commands import TOKENS
@@ -27,7 +27,7 @@ from tests.cluster.product import FAST, Product, ingester
 
 if TYPE_CHECKING:
     from operators.flow.trace import Correlation
-    from sinks.writer import Answer
+    from sinks.responses import WriteResponse
     from streams.cluster.session import Session
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(900)]
@@ -50,7 +50,7 @@ Sent = list[tuple[str, bytes]]
 
 
 class Recorded(Observations):
-    """The sink's writer, and what it was told to send."""
+    """The executor's writer, and what it sent."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -59,7 +59,7 @@ class Recorded(Observations):
 
     async def apply(
         self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
-    ) -> Answer:
+    ) -> WriteResponse:
         self.began = self.began or time.monotonic()
         self.sent.append((name, body))
         return await super().apply(namespace, name, body=body, correlation=correlation)
@@ -113,15 +113,15 @@ async def ours(cluster: Cluster) -> tuple[float, Sent]:
     """
     async with session_to(cluster.kubeconfig) as session:
         writer = Recorded(session)
-        around = surroundings(session, writer)
-        source = RunningSource(document(SPEC), around)
-        source.start()
-        await settled([source], OBJECTS)
+        context = context_of(session, writer)
+        pipeline = Pipeline(document(SPEC), context)
+        pipeline.start()
+        await settled([pipeline], OBJECTS)
         took = time.monotonic() - writer.began
-        assert source.ledger.ended(Ending.STORED) == OBJECTS
-        source.stop_intake()
-        await source.abandon()
-        await around.manager.close()
+        assert pipeline.ledger.ended(Ending.STORED) == OBJECTS
+        pipeline.stop_intake()
+        await pipeline.abandon()
+        await context.manager.close()
         return OBJECTS / took, writer.sent
 
 

@@ -23,16 +23,14 @@ from opentelemetry.trace import SpanKind, set_span_in_context
 
 from operators.buffer import Buffer
 from operators.flow.clock import utc_now_ns
-from operators.flow.delivery import Ledger, Ticket
-from operators.model.event import RawEvent
+from operators.flow.delivery import Admission, Ledger, Ticket
+from operators.model.event import ObjectState, RawEvent
 from operators.model.outcome import Ending, Outcome
-from sinks.asking import Attempt
-from sinks.change import CREATED
-from streams.observability.build import scope_of
-from streams.observability.encode import encoded
-from streams.observability.keep import Sampling
-from streams.observability.span import SpanTree
-from streams.observability.tracer import Moments, Tracing
+from sinks.sink import Attempt
+from streams.observability.otlp import encode_tree
+from streams.observability.sampler import Sampling
+from streams.observability.spans import SourceAttributes, SpanTree
+from streams.observability.tracer import TracerInputs, Tracing
 from tests.kit.doubles import ScriptedWriter
 from tests.kit.exporting import exporting
 from tests.kit.otlp import LoopbackCollector
@@ -42,11 +40,12 @@ pytestmark = [pytest.mark.bench, pytest.mark.timeout(600)]
 
 EVENTS = 4000
 ROUNDS = 5
+CREATED = Outcome(Ending.STORED, operation="created")
 DUPLICATE = Outcome(Ending.DEDUPLICATED, "unchanged", observation="maps-x", observation_uid="u")
-SCOPE = scope_of(
+ATTRIBUTES = SourceAttributes.of(
     "maps", kind="informer", ingester="n/i", when_full="spill", server=("127.0.0.1", 6443)
 )
-STAGES = ("receive", "buffer", "throttle", "normalise", "filter", "describe", "dedup", "lane")
+STAGES = ("receive", "buffer", "throttle", "classify", "filter", "describe", "deduplicate", "queue")
 BEFORE_DEDUP = STAGES[:-2]
 
 Round = Callable[[list[RawEvent]], None]
@@ -61,7 +60,7 @@ class Encoder:
         self.bytes = 0
 
     def offer(self, tree: SpanTree) -> None:
-        self.bytes += len(encoded(tree))
+        self.bytes += len(encode_tree(tree))
 
 
 def stored(_: int) -> bool:
@@ -81,7 +80,7 @@ def walk(ticket: Ticket, *, is_stored: bool) -> None:
     for stage in STAGES if is_stored else BEFORE_DEDUP:
         ticket.mark(stage)
     if not is_stored:
-        ticket.end("dedup", DUPLICATE)
+        ticket.end("deduplicate", DUPLICATE)
         return
     trace = ticket.trace
     if trace is not None:
@@ -105,17 +104,17 @@ def untraced(is_stored: IsStored) -> Round:
 def traced(is_stored: IsStored, *, ratio: float) -> Round:
     """The product's own tracer; what is stored is always kept, of the rest a share."""
     tracing = Tracing(
-        Moments(time.monotonic_ns, utc_now_ns, Random(1).getrandbits),
-        export=Encoder(),
+        TracerInputs(time.monotonic_ns, utc_now_ns, Random(1).getrandbits),
+        exporter=Encoder(),
         spans_per_second=LIFTED,
     )
-    tracer = tracing.source(SCOPE, Sampling(ratio, LIFTED))
+    tracer = tracing.source(ATTRIBUTES, Sampling(ratio, LIFTED))
 
     def round_(events: list[RawEvent]) -> None:
-        ledger, clock, tell = Ledger(), time.monotonic_ns, tracer.end
+        ledger, clock, on_settle = Ledger(), time.monotonic_ns, tracer.end
         for number, one in enumerate(events):
-            ticket = Ticket(ledger, clock, tell)
-            ticket.trace = tracer.begin(one)
+            ticket = Ticket(ledger, clock, on_settle)
+            ticket.trace = tracer.begin(Admission(one))
             walk(ticket, is_stored=is_stored(number))
 
     return round_
@@ -140,7 +139,7 @@ def live(is_stored: IsStored) -> Round:
                 "process maps", kind=SpanKind.CONSUMER, attributes=subject_of(one)
             )
             context = set_span_in_context(root)
-            for stage in STAGES if is_stored(number) else (*BEFORE_DEDUP, "dedup"):
+            for stage in STAGES if is_stored(number) else (*BEFORE_DEDUP, "deduplicate"):
                 tracer.start_span(stage, context=context).end()
             if is_stored(number):
                 write = tracer.start_span("write", context=context, kind=SpanKind.CLIENT)
@@ -155,13 +154,16 @@ def live(is_stored: IsStored) -> Round:
 
 
 def subject_of(one: RawEvent) -> dict[str, str]:
+    subject, payload = one.subject, one.payload
+    assert subject is not None
+    assert isinstance(payload, ObjectState)
     return {
         "zenstreams.source": "maps",
-        "zenstreams.event.type": one.change.value,
+        "zenstreams.event.type": payload.change.value,
         "zenstreams.object.gvr": "v1/configmaps",
-        "zenstreams.object.namespace": one.namespace,
-        "zenstreams.object.name": one.name,
-        "zenstreams.object.uid": one.uid,
+        "zenstreams.object.namespace": subject.namespace,
+        "zenstreams.object.name": subject.name,
+        "zenstreams.object.uid": payload.uid,
     }
 
 

@@ -13,15 +13,17 @@ import pytest
 import uvloop
 
 from operators.flow.delivery import Ticket
-from streams.runtime.garbage import spare_the_loop
-from streams.runtime.running import RunningSource
+from streams.runtime.garbage import freeze_startup_objects
+from streams.runtime.pipeline import Pipeline
 from streams.sources.informer.manager import InformerManager
-from streams.sources.informer.notice import Notice, Watched
+from streams.sources.informer.store import ObjectChange
 from streams.sources.informer.subscription import Subscription
+from streams.sources.informer.target import WatchTarget
 from tests.bench.bed import (
     GROUP,
     VERSION,
     NullWriter,
+    context_of,
     document,
     line,
     manager_of,
@@ -29,7 +31,6 @@ from tests.bench.bed import (
     river,
     session_to,
     settled,
-    surroundings,
 )
 
 pytestmark = [pytest.mark.bench, pytest.mark.timeout(300)]
@@ -61,7 +62,7 @@ def object_of(number: int) -> dict[str, Any]:
 
 
 class Stopwatch(InformerManager):
-    """An informer manager that notes when what it tells was sent: a version is the nanosecond at which it was."""
+    """An informer manager that records when what it delivers was sent: a version is the nanosecond at which it was."""
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
@@ -70,18 +71,17 @@ class Stopwatch(InformerManager):
         self._sent: defaultdict[tuple[str, object], deque[int]] = defaultdict(deque)
 
     def subscribe(
-        self, watched: Watched, handler: Callable[[Notice], None], **how: Any
+        self, target: WatchTarget, handler: Callable[[ObjectChange], None], **how: Any
     ) -> Subscription:
-        def hear(notice: Notice) -> None:
-            key = f"{notice.namespace}/{notice.name}"
-            self._sent[watched.resource, key].append(int(notice.version))
-            handler(notice)
+        def note(change: ObjectChange) -> None:
+            self._sent[target.resource, change.key].append(int(change.payload.version))
+            handler(change)
 
-        return super().subscribe(watched, hear, **how)
+        return super().subscribe(target, note, **how)
 
-    def settled(self, source: RunningSource, ticket: Ticket) -> None:
+    def settled(self, pipeline: Pipeline, ticket: Ticket) -> None:
         """Events of one key end as they came, but for coalesced ones: where there are many, latencies are rough."""
-        sent_ns = self._sent[source.plan.resource, ticket.key].popleft()
+        sent_ns = self._sent[pipeline.plan.source.watched.resource, ticket.key].popleft()
         self.seconds.append((time.monotonic_ns() - sent_ns) / 1e9)
 
 
@@ -98,26 +98,26 @@ class Found:
 async def run(kubeconfig: Path, count: int) -> Found:
     async with session_to(kubeconfig) as session:
         watch = cast("Stopwatch", manager_of(session, Stopwatch))
-        around = surroundings(session, NullWriter(), manager=watch, listeners=(watch.settled,))
-        sources = [RunningSource(document(SPEC, number=it), around) for it in range(WATCHES)]
-        for source in sources:
-            source.start()
-        await settled(sources, 1)
+        context = context_of(session, NullWriter(), manager=watch, listeners=(watch.settled,))
+        pipelines = [Pipeline(document(SPEC, number=it), context) for it in range(WATCHES)]
+        for pipeline in pipelines:
+            pipeline.start()
+        await settled(pipelines, 1)
         began, cpu = time.monotonic(), time.process_time()
-        await settled(sources, count)
+        await settled(pipelines, count)
         took, used = time.monotonic() - began, time.process_time() - cpu
-        assert all(source.ledger.balance == 0 for source in sources)
-        outcomes = sum((outcomes_of(source) for source in sources), Counter[str]())
-        for source in sources:
-            source.stop_intake()
-            await source.abandon()
+        assert all(pipeline.ledger.balance == 0 for pipeline in pipelines)
+        outcomes = sum((outcomes_of(pipeline) for pipeline in pipelines), Counter[str]())
+        for pipeline in pipelines:
+            pipeline.stop_intake()
+            await pipeline.abandon()
         await watch.close()
         return Found(count / took, used / took, watch.seconds, outcomes)
 
 
-def outcomes_of(source: RunningSource) -> Counter[str]:
+def outcomes_of(pipeline: Pipeline) -> Counter[str]:
     counts = Counter[str]()
-    for (ending, _), count in source.ledger.endings.items():
+    for (ending, _), count in pipeline.ledger.endings.items():
         counts[ending] += count
     return counts
 
@@ -126,7 +126,7 @@ def outcomes_of(source: RunningSource) -> Counter[str]:
 def test_fifty_watches(per_second: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line(object_of(number)) for number in range(1_000)]
     count = per_second // WATCHES * SECONDS
-    spare_the_loop()  # as the product does
+    freeze_startup_objects()  # as the product does
     place = river(tmp_path, lines, count=count, watches=WATCHES, per_second=per_second)
     with place as kubeconfig:
         found = uvloop.run(run(kubeconfig, count * WATCHES))

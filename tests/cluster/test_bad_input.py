@@ -186,7 +186,7 @@ def test_an_exhausted_quota_heals(
             partial(stored, here, *(f"h{n}" for n in range(50))), seconds=30, what="the others"
         )
         assert len(there.observations()) == 3
-        assert product.total("zenstreams_sink_holds") == 1
+        assert product.total("zenstreams_sink_suspensions") == 1
         installed.set_quota(other_namespace, QUOTA, hard=100, used=3)
         wait_until(
             partial(stored, there, *(f"t{n}" for n in range(20))),
@@ -196,7 +196,7 @@ def test_an_exhausted_quota_heals(
         product.quiet()
         there.assert_widgets()
         product.assert_balanced("widgets")
-        assert product.total("zenstreams_sink_holds") == 0
+        assert product.total("zenstreams_sink_suspensions") == 0
 
 
 @pytest.mark.timeout(240)
@@ -253,7 +253,7 @@ def test_a_revoked_right_heals(
         def held() -> bool:
             # The server forgets the right some moments after it was asked to.
             there.widget("t0", next(refused), labels=labels)
-            return product.total("zenstreams_sink_holds") == 1
+            return product.total("zenstreams_sink_suspensions") == 1
 
         wait_until(held, seconds=30, what="the hold")
         for n in range(20):

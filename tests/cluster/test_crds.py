@@ -172,7 +172,7 @@ def test_kubectl_shows_what_a_person_wants_to_see(cluster: Cluster, namespace: s
 def test_a_person_can_ask_what_a_field_means(cluster: Cluster) -> None:
     said = cluster.kubectl("explain", "ingesters.spec.buffer.inFlight")
 
-    assert "Events that may be on their way to the cluster at once" in " ".join(said.split())
+    assert "Events that are processed at the same time" in " ".join(said.split())
 
 
 def test_details_are_one_value_to_server_side_apply(cluster: Cluster, namespace: str) -> None:

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import yaml
 
-from sinks.manifest import TRACE_ANNOTATION
+from sinks.stored import TRACE_ANNOTATION
 from tests.cluster import sandbox
 from tests.cluster.deployed import (
     FOREIGN,

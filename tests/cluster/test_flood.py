@@ -90,7 +90,7 @@ def _watch_it(product: Product, generator: Generator) -> tuple[list[float], int]
         number += 1
         changed = generator.widget(f"w{(number * 7919) % OBJECTS}", number)
         reads.append(_read_seconds(product, int(changed["metadata"]["resourceVersion"])))
-        stored = product.total("zenstreams_dedup_entries", source="widgets")
+        stored = product.total("zenstreams_state_entries", source="widgets")
         return stored >= OBJECTS
 
     try:

@@ -127,8 +127,7 @@ def test_it_holds_what_it_needs_and_nothing_to_install_with(built: Built) -> Non
     assert {name for name in top if not name.endswith(".dist-info")} == {
         *("operators", "sinks", "streams", "venv")
     }
-    assert not (app / "streams" / "devserver").exists()
-    assert not (app / "streams" / "demo").exists()
+    assert not (app / "demo").exists()
     assert {"aiohttp", "kubernetes", "reactivex"} <= packages
     assert packages.isdisjoint({"pip", "uv", "pytest", "hypothesis"})
     looked_for = (

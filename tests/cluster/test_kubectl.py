@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from demo.apiserver.server import DevServer
+from demo.apiserver.server import ApiServer
 from streams.config.crd import files
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import CommandFailedError, Program, run, wait_until
@@ -30,7 +30,7 @@ def command(
     """kubectl, led to an embedded server that has the product's definitions."""
     folder = tmp_path_factory.mktemp("embedded")
     with LoopThread("embedded-apiserver") as loop:
-        server = DevServer()
+        server = ApiServer()
         loop.run(server.__aenter__())
         try:
             kubeconfig = server.write_kubeconfig(folder / "kubeconfig")

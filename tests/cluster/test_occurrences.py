@@ -165,7 +165,7 @@ def test_kills_make_no_twin(installed: Cluster, namespace: str, tmp_path: Path) 
         specs = told(generator, "log")
         print(f"seed {seed}: {generator.sent} changes, {KILLS} kills, {len(specs)} Observations")
         assert len(specs) > 2 * OBJECTS
-        openings = Counter(spec["occurrence"]["opening"] for spec in specs)
+        openings = Counter(spec["identity"]["occurrence"]["opened"] for spec in specs)
         assert set(openings.values()) == {1}, (seed, openings.most_common(3))
         for _, equal in groupby(sorted(specs, key=by_key), key=lambda spec: spec["fingerprint"]):
             for earlier, later in pairwise(equal):

@@ -88,7 +88,9 @@ def test_every_event_is_accounted_for(installed: Cluster, namespace: str, tmp_pa
         assert product.outcomes("widgets") == {"stored": sent_widgets}
         assert sum(product.outcomes("events").values()) == 500
         attempts = {
-            (verb, int(code)): product.total("zenstreams_sink_requests_total", verb=verb, code=code)
+            (verb, int(code)): product.total(
+                "zenstreams_apiserver_requests_total", verb=verb, code=code
+            )
             for verb, code in (("apply", "200"), ("apply", "201"))
         }
         audited = requests_of_the_product(installed, namespace)

@@ -63,10 +63,11 @@ class Embedded:
         """How to reach it."""
         return Way(self.kubeconfig, folder=self._folder)
 
-    def stop(self) -> None:
-        """SIGTERM."""
+    def stop(self, number: Signals = Signals.SIGTERM) -> None:
+        """End it by a signal; a second call changes nothing."""
         if self._program is not None:
-            self._program.stop(number=Signals.SIGTERM)
+            self._program.stop(number=number)
+            self._program = None
 
     def api(self) -> Api:
         """Its API, for plain requests."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
+from signal import Signals
 
 import msgspec
+import pytest
 
 from streams.cluster.access import Access
-from streams.cluster.limits import Bucket
+from streams.cluster.rate_limit import RateLimiter
 from streams.cluster.session import Session
 from streams.config.crd import manifests
 from tests.cluster.api import Api
@@ -22,7 +26,7 @@ OBSERVATIONS = "/apis/zen.kube-zen.io/v1alpha1/observations"
 
 def test_the_kubeconfig_is_private_and_leads_to_it(embedded: Embedded) -> None:
     async def ask() -> tuple[int, int]:
-        buckets = [Bucket(clock=time.monotonic_ns) for _ in range(2)]
+        buckets = [RateLimiter(clock=time.monotonic_ns) for _ in range(2)]
         access = Access.from_kubeconfig(str(embedded.kubeconfig))
         async with Session(
             access, reads=buckets[0], writes=buckets[1], user_agent="tests"
@@ -35,7 +39,7 @@ def test_the_kubeconfig_is_private_and_leads_to_it(embedded: Embedded) -> None:
     assert embedded.kubeconfig.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_it_prints_is_no_secret_and_says_how_to_use_it(embedded: Embedded) -> None:
+def test_what_it_prints_is_no_secret_and_how_to_connect(embedded: Embedded) -> None:
     said = embedded.log.read_text()
 
     assert embedded.way.token not in said
@@ -43,7 +47,7 @@ def test_what_it_prints_is_no_secret_and_says_how_to_use_it(embedded: Embedded) 
     assert embedded.way.url in said
 
 
-def test_nobody_gets_in_without_the_token(embedded: Embedded) -> None:
+def test_a_request_without_the_token_is_refused(embedded: Embedded) -> None:
     way = embedded.way
     stranger = Api(way.url, ca_file=way.ca_file, token=way.token[::-1])
 
@@ -84,8 +88,27 @@ def test_a_forgotten_history_expires_every_older_version(
     assert api.request("GET", watch + now).status == 200
 
 
-def test_it_ends_when_told_to_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [Signals.SIGTERM, Signals.SIGINT])
+def test_a_signal_ends_it_and_it_leaves_nothing(tmp_path: Path, number: Signals) -> None:
     with Embedded(tmp_path) as started:
-        (folder,) = re.findall(r"export KUBECONFIG=(\S+)", started.log.read_text())
-        assert folder == str(tmp_path / "kubeconfig")
+        (path,) = re.findall(r"export KUBECONFIG=(\S+)", started.log.read_text())
+        assert path == str(tmp_path / "kubeconfig")
+        assert started.kubeconfig.is_file()
+        started.stop(number)
+        assert not started.kubeconfig.exists()
     assert "Traceback" not in started.log.read_text()
+
+
+def test_a_kubeconfig_that_another_wrote_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_text("apiVersion: v1\n")
+    command = [sys.executable, "-m", "streams", "apiserver", "--write-kubeconfig", str(path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: --write-kubeconfig {path} exists, and zen-streams apiserver did not write it, or it"
+        " was edited since: remove it, or name another file\n"
+    )
+    assert path.read_text() == "apiVersion: v1\n"

@@ -59,7 +59,7 @@ def before_the_sink(timeline: tuple[str, ...]) -> list[str]:
         if stage
         not in {
             *(
-                "lane",
+                "queue",
                 "read Observation",
                 "write Observation",
                 "retry wait",
@@ -130,7 +130,7 @@ def test_one_json_object_that_the_server_agrees_with(tmp_path: Path) -> None:
 
 
 @pytest.mark.timeout(90)
-def test_what_it_says_to_a_person_and_in_the_readme() -> None:
+def test_the_report_is_that_of_the_readme() -> None:
     said = run([*DEMO, "--duration", "4", "--rate", "40"], folder=TOP)
     shape = shape_of(said)
     columns = manifests()[1]["spec"]["versions"][0]["additionalPrinterColumns"]

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from demo.apiserver.faults import Fault, What
-from demo.apiserver.server import DevServer
-from demo.definitions import definitions
+from demo.apiserver.server import ApiServer
+from demo.install import definitions
 from tests.cluster.generator import GROUP, WIDGETS, Generator, at_once
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import wait_until
@@ -26,7 +26,7 @@ class Beside:
 
     def __init__(self, loop: LoopThread, folder: Path) -> None:
         self._loop = loop
-        self.server = DevServer()
+        self.server = ApiServer()
         loop.run(self.server.__aenter__())
         self.kubeconfig = self.server.write_kubeconfig(folder / "kubeconfig")
         self.api = Way(self.kubeconfig, folder=folder).api()

@@ -10,7 +10,7 @@ from typing import Any, cast
 import kubernetes as _kubernetes
 import pytest
 
-from demo.apiserver.server import DevServer
+from demo.apiserver.server import ApiServer
 from streams.config.crd import manifests
 from tests.cluster.loop_thread import LoopThread
 from tests.kit.acceptance import LEGACY, manifest
@@ -27,7 +27,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A client of an embedded server that has the product's definitions."""
     kubeconfig = tmp_path_factory.mktemp("embedded") / "kubeconfig"
     with LoopThread("embedded-apiserver") as loop:
-        server = DevServer()
+        server = ApiServer()
         loop.run(server.__aenter__())
         try:
             for crd in manifests():

@@ -19,17 +19,17 @@ from prometheus_client.parser import text_string_to_metric_families
 from operators.buffer import Buffer, WhenFull
 from operators.flow.clock import utc_now
 from operators.flow.delivery import Ticket
+from operators.flow.histogram import StageTimings
 from operators.flow.trace import Trace as Envelope
 from operators.model.outcome import Ending
 from operators.throttle import Throttle
 from sinks.dead_letters import DeadLetters
-from sinks.manifest import TRACE_ANNOTATION
-from sinks.writer import Answer
-from streams.observability.backlog import Backlog
+from sinks.responses import WriteResponse
+from sinks.stored import TRACE_ANNOTATION
+from streams.observability.exporter import Backlog
 from streams.observability.logs import JsonFormatter
-from streams.observability.metric_readings import ProcessReading
-from streams.observability.metrics import Metrics
-from streams.observability.timings import Timings
+from streams.observability.metrics import Metrics, PipelineStatus, ProcessStatus
+from streams.sources.source import SourceStatus
 from tests.kit.doubles import ScriptedWriter
 from tests.kit.exporting import exporting
 from tests.kit.mixed_events import Mix, MixedWriter
@@ -59,7 +59,7 @@ class Run:
     writer: MixedWriter
     pipeline: TracedPipeline
     traces: dict[str, Trace] = field(default_factory=dict[str, Trace])
-    delivered: int = 0
+    exported: int = 0
 
     def wrong(self) -> Counter[str]:
         """What is not as it has to be, counted."""
@@ -97,13 +97,13 @@ async def mixed_run(events: int, **how: Any) -> Run:
     writer = MixedWriter(mix, seed=8)
     buffer = Buffer(capacity=events)
     async with LoopbackCollector() as collector:
-        roomy = Backlog(spans_most=1 << 40, bytes_most=1 << 40)
+        roomy = Backlog(max_spans=1 << 40, max_bytes=1 << 40)
         async with exporting(collector.endpoint, backlog=roomy) as exporter:
             pipeline = TracedPipeline(writer, export=exporter, buffer=buffer, **how)
             for phase in mix.phases:
                 pipeline.offer(*phase)
                 await pipeline.drained()
-        done = Run(mix, writer, pipeline, collector.traces, exporter.delivered)
+        done = Run(mix, writer, pipeline, collector.traces, exporter.exported)
         assert exporter.lost.total() == 0
         return done
 
@@ -120,8 +120,8 @@ def test_t1_every_event_has_one_whole_trace_that_is_its_own(whole: Run) -> None:
     spans = sum(len(trace.spans) for trace in whole.traces.values())
     assert whole.writer.at_once_most == 64
     assert (roots, len(whole.traces), whole.wrong()) == (EVENTS, EVENTS, Counter())
-    assert whole.pipeline.books.ledger.received == EVENTS
-    assert whole.pipeline.tracing.spans_built == whole.delivered == spans
+    assert whole.pipeline.parts.ledger.received == EVENTS
+    assert whole.pipeline.tracing.spans_built == whole.exported == spans
     say("T1", events=EVENTS, roots=roots, spans=spans, orphans=0, wrong_trace_spans=0)
 
 
@@ -173,7 +173,7 @@ def test_t1_and_t2_ambient_context_loses_and_mixes_up_events(
 HOW: dict[str, dict[str, Any]] = {
     "plain": {},
     "throttled, dedup first": {
-        "throttle": Throttle(per_second=2000),
+        "throttle": Throttle(per_second=2000, burst=1),
         "dedup_first": True,
     },
 }
@@ -190,46 +190,29 @@ def test_t2_no_operator_moves_a_span_into_another_trace(how: str) -> None:
     run(scene)
 
 
-@dataclass
-class Reading:
-    """The pipeline as the metrics read it."""
-
-    pipeline: TracedPipeline
-    source = "maps"
-    ingester = "n/i"
-    kind = "informer"
-    subscription = None
-    timings: Timings = field(default_factory=Timings)
-
-    @property
-    def ledger(self) -> Any:
-        return self.pipeline.books.ledger
-
-    @property
-    def room(self) -> Any:
-        return self.pipeline.books.room
-
-    @property
-    def index(self) -> Any:
-        return self.pipeline.books.index
-
-    @property
-    def windows(self) -> Any:
-        return self.pipeline.books.windows
+def status_of(pipeline: TracedPipeline) -> PipelineStatus:
+    """What a scrape reads of the pipeline."""
+    parts = pipeline.parts
+    return PipelineStatus(
+        source="maps",
+        ingester="n/i",
+        status=SourceStatus("informer", up=True, synced=True),
+        ledger=parts.ledger,
+        room=parts.room,
+        timings=StageTimings(),
+        state_entries=len(parts.state),
+        state_evicted=parts.state.evicted,
+    )
 
 
 def metrics_of(pipeline: TracedPipeline) -> bytes:
-    process = ProcessReading(
-        requests=dict, durations=dict, waited=dict, holds=lambda: 0, dead_letters=lambda: 0
-    )
     registry = CollectorRegistry()
     registry.register(
         Metrics(
-            lambda: [Reading(pipeline)],
-            process,
+            lambda: [status_of(pipeline)],
+            lambda: ProcessStatus("0"),
             now_ns=time.monotonic_ns,
             wall_seconds=lambda: 0.0,
-            version="0",
         )
     )
     return generate_latest(registry)
@@ -347,7 +330,7 @@ def test_t8_a_flood_of_drops_stays_under_the_budget_and_is_counted(policy: WhenF
                 for version in range(10_000):
                     pipeline.offer(event(f"drop-{version}", version))
                     hands.now_ns += SECOND // 10_000
-                dropped = pipeline.books.ledger.endings
+                dropped = pipeline.parts.ledger.endings
                 await pipeline.stop()
             kept = [it for it in collector.traces.values() if it.outcome == "dropped"]
             spans = sum(len(it.spans) for it in kept)
@@ -369,7 +352,7 @@ def test_t10_what_the_server_refuses_for_good_is_a_dead_letter() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             async with exporting(collector.endpoint) as exporter:
-                writer = ScriptedWriter(Answer(422, reason="Invalid", message="spec"))
+                writer = ScriptedWriter(WriteResponse(422, reason="Invalid", message="spec"))
                 pipeline = TracedPipeline(writer, export=exporter)
                 pipeline.offer(event("a"))
                 await pipeline.drained()
@@ -386,7 +369,7 @@ TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-(0[01])")
 
 
 @pytest.mark.timeout(120)
-def test_t14_every_request_says_by_what_it_is_found(whole: Run) -> None:
+def test_t14_every_request_carries_its_span_and_its_audit_id(whole: Run) -> None:
     requests = [it for asked in whole.writer.asked.values() for it in asked]
     spans = {
         f"{span.trace_id}-{span.span_id}"
@@ -416,7 +399,7 @@ def test_t15_the_trace_an_observation_names_is_kept_at_any_ratio() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             async with exporting(collector.endpoint) as exporter:
-                writer = ScriptedWriter(*[Answer(201, b'{"metadata":{"uid":"u"}}')] * 1000)
+                writer = ScriptedWriter(*[WriteResponse(201, b'{"metadata":{"uid":"u"}}')] * 1000)
                 pipeline = TracedPipeline(writer, export=exporter, ratio=0.01, buffer=Buffer())
                 pipeline.offer(*(event(f"a-{it}", it) for it in range(1000)))
                 await pipeline.drained()
@@ -429,11 +412,11 @@ def test_t15_the_trace_an_observation_names_is_kept_at_any_ratio() -> None:
     run(scene)
 
 
-def test_t15_what_the_budget_refused_is_not_named() -> None:
+def test_t15_a_trace_that_the_budget_refused_is_not_named() -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             async with exporting(collector.endpoint) as exporter:
-                writer = ScriptedWriter(*[Answer(201, b'{"metadata":{"uid":"u"}}')] * 1000)
+                writer = ScriptedWriter(*[WriteResponse(201, b'{"metadata":{"uid":"u"}}')] * 1000)
                 hands = Hands()
                 pipeline = TracedPipeline(
                     writer, export=exporter, spans_per_second=500, clock=lambda: hands.now_ns
@@ -485,7 +468,7 @@ def test_t16_what_matters_is_kept_whole_at_a_ratio_of_one_in_a_hundred() -> None
 
 
 @pytest.mark.parametrize("fault", ["503", "hangs", "down"])
-def test_t18_a_collector_that_takes_nothing_holds_nobody_up(fault: str) -> None:
+def test_t18_a_collector_that_accepts_nothing_delays_no_event(fault: str) -> None:
     async def scene() -> None:
         async with LoopbackCollector() as collector:
             collector.status, collector.hangs = (503 if fault == "503" else 200), fault == "hangs"
@@ -498,8 +481,8 @@ def test_t18_a_collector_that_takes_nothing_holds_nobody_up(fault: str) -> None:
                 began_ns = time.monotonic_ns()
                 await exporter.close(deadline_seconds=0.5)
                 took = (time.monotonic_ns() - began_ns) / SECOND
-            assert pipeline.books.ledger.ended(Ending.STORED) == 300
-            assert exporter.delivered == exporter.waiting == 0
+            assert pipeline.parts.ledger.ended(Ending.STORED) == 300
+            assert exporter.exported == exporter.pending == 0
             assert exporter.lost.total() == pipeline.tracing.spans_built
             say(f"T18 {fault}", flush_s=round(took, 2), lost=dict(exporter.lost))
 
@@ -516,9 +499,9 @@ def test_t20_no_secret_leaves(caplog: pytest.LogCaptureFixture) -> None:
         letters = DeadLetters(now=utc_now)
         async with LoopbackCollector() as collector:
             writer = ScriptedWriter(
-                Answer(201, b'{"metadata":{"uid":"u"}}'),
-                Answer(500, message=f"upstream said {TOKEN}"),
-                Answer(422, reason="Invalid", message=f"spec.token: Invalid value: {JWT}"),
+                WriteResponse(201, b'{"metadata":{"uid":"u"}}'),
+                WriteResponse(500, message=f"upstream said {TOKEN}"),
+                WriteResponse(422, reason="Invalid", message=f"spec.token: Invalid value: {JWT}"),
             )
             async with exporting(collector.endpoint) as exporter:
                 pipeline = TracedPipeline(writer, export=exporter)
@@ -533,10 +516,10 @@ def test_t20_no_secret_leaves(caplog: pytest.LogCaptureFixture) -> None:
                 ):
                     pipeline.offer(event(f"a-{version}", version, raw=raw))
                     await pipeline.drained()
-                setattr(pipeline.books.index, "_known", Raising())  # noqa: B010
+                setattr(pipeline.parts.state, "_stored", Raising())  # noqa: B010
                 pipeline.offer(event("a", 4))
             for ticket in pipeline.ended:
-                letters.note("n/i", ticket)
+                letters.record("n/i", ticket)
             logged = "".join(JsonFormatter().format(record) for record in caplog.records)
             seen = {
                 "spans": b"".join(collector.requests),

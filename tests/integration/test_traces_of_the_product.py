@@ -18,8 +18,8 @@ import pytest
 
 from demo.apiserver.api import Request
 from demo.apiserver.faults import Fault, Faults, What
-from demo.apiserver.server import DevServer
-from sinks.manifest import TRACE_ANNOTATION
+from demo.apiserver.server import ApiServer
+from sinks.stored import TRACE_ANNOTATION
 from streams.config.crd import manifests
 from tests.cluster.loop_thread import LoopThread
 from tests.cluster.processes import wait_until
@@ -63,7 +63,7 @@ class Place:
     """An API server and a collector on one loop, and a folder."""
 
     loop: LoopThread
-    server: DevServer
+    server: ApiServer
     noted: Noted
     collector: LoopbackCollector
     folder: Path
@@ -162,7 +162,7 @@ def somewhere(folder: Path) -> Generator[Place]:
     """A place where nothing happened yet."""
     noted = Noted()
     with LoopThread("embedded-apiserver-and-collector") as loop:
-        server, collector = DevServer(), LoopbackCollector()
+        server, collector = ApiServer(), LoopbackCollector()
         server.faults = noted
         loop.run(server.__aenter__())
         loop.run(collector.__aenter__())
@@ -350,7 +350,7 @@ def test_t15_and_t18_at_one_in_a_hundred_and_with_a_collector_that_hangs(
         say("T18 end to end", exit_code=code, seconds=round(took, 1), grace_s=5, flush_s=3)
 
 
-def test_what_a_signal_interrupts_is_told_before_the_end(tmp_path: Path) -> None:
+def test_what_a_signal_interrupts_is_exported_before_the_end(tmp_path: Path) -> None:
     with somewhere(tmp_path) as place:
         interrupt(place)
 

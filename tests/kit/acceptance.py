@@ -1,7 +1,7 @@
-"""What the contract's API server said of manifests, and what ours must say: one table for the models and the CRDs.
+"""Manifests, and the status with which an API server responds to them: one table for the models and the CRDs.
 
-``reference`` is the answer of zen-watcher's CRDs under fieldValidation=Strict; ``ours`` differs where the contract
-asks for more: both versions are served, and the spellings that its loader reads are fields.
+``reference`` is the response with zen-watcher's CRDs under fieldValidation=Strict; ``ours`` differs where the contract
+requires more: both versions are served, and the spellings that its loader reads are fields.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A manifest, and the status with which its creation is answered."""
+    """A manifest, and the status of the response to its creation."""
 
     name: str
     manifest: Fields
@@ -26,7 +26,7 @@ class Case:
 
     @property
     def path(self) -> str:
-        """Where it is posted."""
+        """The path of the request that creates it."""
         plural = f"{self.manifest['kind'].lower()}s"
         return f"/apis/{self.manifest['apiVersion']}/namespaces/default/{plural}"
 
@@ -53,7 +53,7 @@ MINIMAL: Fields = {
 
 
 def manifest(kind: str, spec: Fields, *, version: str = "v1alpha1", name: str = "case") -> Fields:
-    """A manifest of one of our kinds."""
+    """A manifest of an Ingester or an Observation."""
     return {
         "apiVersion": f"{GROUP}/{version}",
         "kind": kind,
@@ -63,7 +63,7 @@ def manifest(kind: str, spec: Fields, *, version: str = "v1alpha1", name: str = 
 
 
 def ingester(**spec: Any) -> Fields:
-    """A minimal Ingester with other fields; ``None`` takes one away."""
+    """A minimal Ingester with other fields; ``None`` removes one."""
     merged = {key: value for key, value in (MINIMAL | spec).items() if value is not None}
     return manifest("Ingester", merged)
 

@@ -1,4 +1,4 @@
-"""Doubles for the edges of a pipeline: a scripted API server behind the sink's own protocol."""
+"""Doubles for the edges of a pipeline: a scripted API server behind the executor's own protocol."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ from collections import deque
 from collections.abc import Callable
 
 from operators.flow.trace import Correlation
-from sinks.writer import Answer, UnansweredError
+from sinks.responses import UnansweredError, WriteResponse
 
-OK = Answer(200, b'{"metadata":{}}')
-CREATED = Answer(201, b'{"metadata":{}}')
-UNANSWERED = Answer(0)
-"""Stands for an answer that never came."""
+OK = WriteResponse(200, b'{"metadata":{}}')
+CREATED = WriteResponse(201, b'{"metadata":{}}')
+UNANSWERED = WriteResponse(0)
+"""Stands for a response that never came."""
 
 
 class ScriptedWriter:
-    """Gives the scripted answers in order, then ``200``; remembers what was asked."""
+    """Gives the scripted responses in order, then ``200``; remembers what was asked."""
 
-    def __init__(self, *answers: Answer) -> None:
-        self.answers = deque(answers)
+    def __init__(self, *responses: WriteResponse) -> None:
+        self.answers = deque(responses)
         self.asked: list[tuple[str, str]] = []
+        """The verb and ``namespace/name`` of each request."""
         self.bodies: list[bytes] = []
         self.correlations: list[Correlation | None] = []
         self.gate: asyncio.Event | None = None
@@ -30,27 +31,29 @@ class ScriptedWriter:
 
     async def apply(
         self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
-    ) -> Answer:
+    ) -> WriteResponse:
         self.bodies.append(body)
-        return await self._answer("apply", f"{namespace}/{name}", correlation)
+        return await self._respond("apply", f"{namespace}/{name}", correlation)
 
     async def read(
         self, namespace: str, name: str, *, correlation: Correlation | None = None
-    ) -> Answer:
-        return await self._answer("read", f"{namespace}/{name}", correlation)
+    ) -> WriteResponse:
+        return await self._respond("read", f"{namespace}/{name}", correlation)
 
-    async def remove(
+    async def delete(
         self, namespace: str, name: str, *, correlation: Correlation | None = None
-    ) -> Answer:
-        return await self._answer("remove", f"{namespace}/{name}", correlation)
+    ) -> WriteResponse:
+        return await self._respond("delete", f"{namespace}/{name}", correlation)
 
-    async def _answer(self, verb: str, name: str, correlation: Correlation | None) -> Answer:
+    async def _respond(
+        self, verb: str, name: str, correlation: Correlation | None
+    ) -> WriteResponse:
         self.asked.append((verb, name))
         self.correlations.append(correlation)
         if self.gate is not None:
             await self.gate.wait()
         self.takes()
-        answer = self.answers.popleft() if self.answers else OK
-        if answer is UNANSWERED:
+        response = self.answers.popleft() if self.answers else OK
+        if response is UNANSWERED:
             raise UnansweredError("the connection broke")
-        return answer
+        return response

@@ -6,10 +6,8 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
-from streams.observability.backlog import Backlog
-from streams.observability.configure import exporter_of
-from streams.observability.environment import read
-from streams.observability.exporter import Exporter
+from streams.observability.environment import read_environment
+from streams.observability.exporter import Backlog, OtlpExporter, otlp_exporter
 from tests.kit.traced import at_once
 
 FLUSH_SECONDS = 20.0
@@ -22,14 +20,14 @@ async def exporting(
     sleep: Callable[[float], Awaitable[None]] = at_once,
     backlog: Backlog | None = None,
     **environment: str,
-) -> AsyncGenerator[Exporter]:
+) -> AsyncGenerator[OtlpExporter]:
     """Configure it as an environment does, and flush it on the way out.
 
     Between its attempts it waits no longer than it takes others to have a turn.
     """
-    otlp = read({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment})
+    otlp = read_environment({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, **environment})
     assert otlp is not None
-    exporter = exporter_of(
+    exporter = otlp_exporter(
         otlp,
         version="1.2",
         clock=time.monotonic_ns,

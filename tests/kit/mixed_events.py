@@ -10,8 +10,8 @@ import msgspec
 
 from operators.flow.trace import Correlation
 from operators.model.event import Change, RawEvent
-from sinks.writer import Answer
-from tests.kit.traced import UNWANTED, event, observation_of
+from sinks.responses import WriteResponse
+from tests.kit.traced import UNWANTED, event, observation_of, removal
 
 FLAKY, BAD = "flaky", "bad"
 IN_FLIGHT = 64
@@ -54,7 +54,6 @@ class Mix:
 
     def _second(self, unit: int) -> list[RawEvent]:
         names = iter(self._dice.sample(self._good, len(self._good)))
-        gone = Change.DELETED
         updates = [self._event(next(names), "stored", severity="low") for _ in range(5 * unit)]
         groups: list[list[RawEvent]] = [
             *([one] for one in updates[IN_FLIGHT:]),
@@ -62,8 +61,8 @@ class Mix:
                 [self._event(next(names), "deduplicated", severity="high")]
                 for _ in range(25 * unit)
             ),
-            *([self._event(next(names), "stored", change=gone)] for _ in range(4 * unit)),
-            *([self._event(f"never-{it}", "filtered", change=gone)] for it in range(3 * unit)),
+            *([self._removal(next(names), "stored")] for _ in range(4 * unit)),
+            *([self._removal(f"never-{it}", "filtered")] for it in range(3 * unit)),
             *([self._event(f"torn-{it}", "dead_lettered", raw=b"{")] for it in range(3 * unit)),
             *(self._coalescing(f"busy-{it}") for it in range(10 * unit // COALESCING)),
         ]
@@ -80,14 +79,21 @@ class Mix:
         ending: str,
         *,
         namespace: str = "n",
-        change: Change = Change.MODIFIED,
         raw: bytes | None = None,
         **body: object,
     ) -> RawEvent:
+        version = self._next(name, ending)
+        change = Change.MODIFIED
+        return event(name, version, namespace=namespace, change=change, raw=raw, **body)
+
+    def _removal(self, name: str, ending: str) -> RawEvent:
+        return removal(name, self._next(name, ending))
+
+    def _next(self, name: str, ending: str) -> int:
         self._version += 1
         self.expected[self._version] = ending
         self.objects[self._version] = name
-        return event(name, self._version, namespace=namespace, change=change, raw=raw, **body)
+        return self._version
 
 
 def flattened(groups: list[list[RawEvent]]) -> list[RawEvent]:
@@ -108,29 +114,29 @@ class MixedWriter:
 
     async def apply(
         self, namespace: str, name: str, *, body: bytes, correlation: Correlation | None = None
-    ) -> Answer:
+    ) -> WriteResponse:
         await self._turn(name, correlation)
         subject = self._names[name]
         if subject.startswith(BAD):
-            return Answer(422, reason="Invalid", message="spec: Invalid value")
+            return WriteResponse(422, reason="Invalid", message="spec: Invalid value")
         if subject.startswith(FLAKY) and len(self.asked[name]) == 1:
-            return Answer(503, reason="ServiceUnavailable")
+            return WriteResponse(503, reason="ServiceUnavailable")
         is_new = name not in self.bodies
         self.bodies[name] = body
         answer = {"metadata": {"name": name, "namespace": namespace, "uid": f"uid-{name}"}}
-        return Answer(201 if is_new else 200, msgspec.json.encode(answer))
+        return WriteResponse(201 if is_new else 200, msgspec.json.encode(answer))
 
     async def read(
         self, namespace: str, name: str, *, correlation: Correlation | None = None
-    ) -> Answer:
+    ) -> WriteResponse:
         await self._turn(name, correlation)
         metadata = {"name": name, "namespace": namespace, "resourceVersion": "1"}
-        return Answer(200, msgspec.json.encode({"metadata": metadata, "spec": {}}))
+        return WriteResponse(200, msgspec.json.encode({"metadata": metadata, "spec": {}}))
 
-    async def remove(
+    async def delete(
         self, namespace: str, name: str, *, correlation: Correlation | None = None
-    ) -> Answer:
-        raise AssertionError(f"nobody asks for a removal: {namespace}/{name}, {correlation}")
+    ) -> WriteResponse:
+        raise AssertionError(f"no deletion is expected: {namespace}/{name}, {correlation}")
 
     async def _turn(self, name: str, correlation: Correlation | None) -> None:
         self.asked[name].append(correlation)

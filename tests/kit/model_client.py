@@ -9,13 +9,15 @@ from dataclasses import dataclass
 
 import msgspec
 
-from operators.model.event import Kind
-from streams.sources.informer.notice import Watched
+from operators.model.event import ApiResource
+from streams.cluster.errors import IdleTimeoutError
+from streams.sources.informer.target import WatchTarget
+from tests.kit.changes import CONFIG_MAP
 from tests.kit.model_api import ModelApi, Stream, status
 
-CONFIG_MAPS = Watched("", "v1", "configmaps")
-CONFIG_MAP = Kind("", "v1", "configmaps", "ConfigMap", namespaced=True)
+CONFIG_MAPS = WatchTarget("", "v1", "configmaps")
 LATENCY_SECONDS = 0.01
+BOOKMARK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def refusal(code: int, reason: str = "", *, retry_after: float | None = None) ->
 class OpenWatch:
     """One open watch over the model."""
 
-    def __init__(self, stream: Stream | None, refused: Reply | None) -> None:
+    def __init__(
+        self, stream: Stream | None, refused: Reply | None, *, idle_seconds: float
+    ) -> None:
         self.status = 200 if refused is None else refused.status
         self.said: list[bytes] = []
         """Chunks to send next, whatever they are."""
@@ -67,18 +71,26 @@ class OpenWatch:
         self.is_silent = False
         self._stream = stream
         self._refused = refused
+        self._idle_seconds = idle_seconds
+        self._now = asyncio.get_running_loop().time
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What happened, line by line, until somebody cuts it."""
+        """What happened, line by line, until somebody cuts it; with a bookmark a minute, and its idle limit."""
+        spoke = bookmarked = self._now()
         while not self.is_cut:
-            while self.said:
-                yield self.said.pop(0)
             if self._stream is not None and not self.is_silent:
-                for text in self._stream.lines():
-                    yield text + b"\n"
+                self.said += [text + b"\n" for text in self._stream.lines()]
+                if self._now() - bookmarked >= BOOKMARK_SECONDS:
+                    bookmarked = self._now()
+                    self.said.append(self._stream.bookmark() + b"\n")
+            while self.said:
+                spoke = self._now()
+                yield self.said.pop(0)
+            if self._now() - spoke >= self._idle_seconds:
+                raise IdleTimeoutError(f"not a byte for {self._idle_seconds:g} s")
             await asyncio.sleep(LATENCY_SECONDS)
 
-    async def answer(self) -> Reply:
+    async def read_response(self) -> Reply:
         """What was said instead."""
         assert self._refused is not None
         return self._refused
@@ -93,6 +105,8 @@ class ModelClient:
         self.watches: list[OpenWatch] = []
         self.open_watches = 0
         self.interfere: Interfere = nothing
+        self.ignores_limit = False
+        """Whether a list comes in one page, whatever limit was requested."""
 
     def count(self, verb: str) -> int:
         """How many requests of a verb were made."""
@@ -127,13 +141,12 @@ class ModelClient:
         idle_seconds: float,
     ) -> AsyncGenerator[OpenWatch]:
         """Open a watch."""
-        del idle_seconds
         asked = self._ask("watch", path, query, headers)
         instead = await self.interfere(asked)
         stream = self.api.watch(asked.query) if instead is None else None
         if stream is None and instead is None:
             instead = refusal(410, "Expired")
-        opened = OpenWatch(stream, instead)
+        opened = OpenWatch(stream, instead, idle_seconds=idle_seconds)
         self.watches.append(opened)
         self.open_watches += 1
         try:
@@ -141,9 +154,9 @@ class ModelClient:
         finally:
             self.open_watches -= 1
 
-    async def discover(self, watched: Watched) -> Kind | None:
+    async def discover(self, target: WatchTarget) -> ApiResource | None:
         """Say what a resource is."""
-        del watched
+        del target
         await asyncio.sleep(LATENCY_SECONDS)
         return CONFIG_MAP
 
@@ -158,7 +171,10 @@ class ModelClient:
         return self.asked[-1]
 
     def _list(self, asked: Asked) -> Reply:
-        return Reply(*self.api.list(asked.query))
+        query = dict(asked.query)
+        if self.ignores_limit:
+            query["limit"] = str(len(self.api.objects) + 1)
+        return Reply(*self.api.list(query))
 
     def _get(self, asked: Asked) -> Reply:
         found = self.api.objects.get(asked.name)

@@ -13,9 +13,9 @@ UNEXPLAINED_SHARE = 0.01
 """A root may have less than a millisecond, or less than a hundredth, that no child covers."""
 ERRORS = {"dropped", "dead_lettered", "failed"}
 STAGES = {
-    *("receive", "buffer", "throttle", "normalise", "filter", "describe", "dedup", "lane"),
+    *("receive", "buffer", "throttle", "classify", "filter", "describe", "deduplicate", "queue"),
     *(
-        "dedup wait",
+        "deduplicate wait",
         "read Observation",
         "write Observation",
         "client limit",
@@ -25,24 +25,24 @@ STAGES = {
     "settle",
 }
 ALWAYS = ("receive", "buffer")
-DECIDED = (("filter", "describe", "dedup"), ("describe", "dedup", "filter"))
+DECIDED = (("filter", "describe", "deduplicate"), ("describe", "deduplicate", "filter"))
 WAYS = [
-    (*ALWAYS, *throttled, "normalise", *decided, "lane", "request")
+    (*ALWAYS, *throttled, "classify", *decided, "queue", "request")
     for throttled in ((), ("throttle",))
     for decided in DECIDED
 ]
 """What an event passes, by what its pipeline is told to do; it may end anywhere, and leaves nothing out."""
 REQUEST = {"read Observation", "write Observation", "client limit", "retry wait"}
-PART_OF = dict.fromkeys(REQUEST, "request") | {"dedup wait": "dedup"}
+PART_OF = dict.fromkeys(REQUEST, "request") | {"deduplicate wait": "deduplicate"}
 DEAD_AT = {
-    "undecodable": {"buffer", "normalise", "filter", "describe", "dedup"},
+    "undecodable": {"buffer", "classify", "filter", "describe", "deduplicate"},
     "too_large": {"buffer", "write Observation"},
 }
 LAST = {
     Ending.STORED: {"write Observation"},
-    Ending.FILTERED: {"normalise", "filter", "dedup", "lane", "read Observation"},
-    Ending.DEDUPLICATED: {"dedup", "dedup wait", "lane", "read Observation"},
-    Ending.COALESCED: {"buffer", "lane", *REQUEST},
+    Ending.FILTERED: {"classify", "filter", "deduplicate", "queue", "read Observation"},
+    Ending.DEDUPLICATED: {"deduplicate", "deduplicate wait", "queue", "read Observation"},
+    Ending.COALESCED: {"buffer", "queue", *REQUEST},
     Ending.THROTTLED: {"throttle"},
     Ending.DROPPED: {"buffer"},
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-from demo.estate import Estate
+from demo.cluster import Cluster
 from demo.events import kubernetes_events
 from demo.kyverno import kyverno
 from demo.signal import Signal
@@ -28,6 +28,6 @@ def ticking() -> Callable[[], datetime]:
 
 def every_signal(seed: int) -> list[Signal]:
     """Trivy's reports, Kyverno's reports and Kubernetes Events of one cluster."""
-    estate = Estate(seed)
+    estate = Cluster(seed)
     clock = ticking()
     return [make(estate, seed, now=clock) for make in (trivy, kyverno, kubernetes_events)]

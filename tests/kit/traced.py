@@ -7,29 +7,31 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 
-import msgspec
 from reactivex.subject import Subject
 
-from operators.buffer import Buffer
-from operators.decode import Normalise, subject_name
-from operators.deduplicate import Dedup
-from operators.filter import Filter
+from operators.buffer import Buffer, WhenFull
 from operators.flow.clock import CallLater, Clock, utc_now, utc_now_ns
-from operators.flow.delivery import Ticket
-from operators.model.event import Change, Kind, RawEvent
+from operators.flow.delivery import Admission, Ticket
+from operators.model.event import ApiResource, Change, RawEvent
+from operators.model.identity import observation_name
+from operators.model.spec import DecisionOrder
+from operators.rules.lists import Filters
 from operators.throttle import Throttle
-from sinks.holds import Holds
-from sinks.manifest import Owner
-from sinks.observation import ObservationSink
-from sinks.writer import Writer
-from streams.observability.build import scope_of
-from streams.observability.keep import Sampling
-from streams.observability.span import SpanTree
-from streams.observability.tracer import Export, Moments, Tracing
-from streams.runtime.pipeline import Books, Specs, compose
+from sinks.observations import ObservationExecutor
+from sinks.queue import QueueContext, Suspensions, WriteQueue
+from sinks.responses import Writer
+from streams.config.source import Gvr
+from streams.observability.sampler import Sampling
+from streams.observability.spans import SourceAttributes, SpanTree
+from streams.observability.tracer import TraceExporter, TracerInputs, Tracing
+from streams.runtime.pipeline import Parts, origin_of, owner_of, policy_of
+from tests.kit.composed import Edges, composed
+from tests.kit.plans import plan_of
+from tests.kit.raw_events import object_event, tombstone_event
 
-KIND = Kind("", "v1", "configmaps", "ConfigMap", namespaced=True)
-NORMALISE = Normalise(ingester_namespace="n", ingester="i", source="maps")
+CONFIG_MAPS = ApiResource("", "v1", "configmaps", "ConfigMap", namespaced=True)
+GVR = Gvr(group="", version="v1", resource="configmaps")
+SOURCE = "maps"
 UNWANTED = "unwanted"
 """A namespace that no traced pipeline wants."""
 LIFTED = 1_000_000_000
@@ -58,7 +60,7 @@ class TracedPipeline:
         self,
         writer: Writer,
         *,
-        export: Export | None,
+        export: TraceExporter | None,
         ratio: float = 1.0,
         spans_per_second: int = LIFTED,
         buffer: Buffer | None = None,
@@ -71,62 +73,66 @@ class TracedPipeline:
         seed: int = 1,
     ) -> None:
         dice = random.Random(seed)
-        buffer = buffer or Buffer()
-        self.specs = Specs(
+        self.plan = plan_of(
+            source_name=SOURCE,
+            gvr=GVR,
             buffer=buffer,
             throttle=throttle,
-            normalise=NORMALISE,
-            filter=Filter(exclude_namespaces=(UNWANTED,)),
-            dedup=Dedup(),
-            dedup_first=dedup_first,
+            filters=Filters(exclude_namespaces=(UNWANTED,)),
+            order=DecisionOrder.DEDUP_FIRST if dedup_first else DecisionOrder.FILTER_FIRST,
         )
-        self.books = Books.empty(buffer)
+        when_full = self.plan.pipeline.buffer.when_full or WhenFull.SPILL
+        self.parts = Parts.of(self.plan)
         self.ended: list[Ticket] = []
-        self.source: Subject[RawEvent] = Subject()
+        self.source: Subject[Admission] = Subject()
         self.tracing = Tracing(
-            Moments(clock, wall_ns, dice.getrandbits),
-            export=export,
+            TracerInputs(clock, wall_ns, dice.getrandbits),
+            exporter=export,
             spans_per_second=spans_per_second,
         )
-        scope = scope_of(
-            "maps",
+        attributes = SourceAttributes.of(
+            SOURCE,
             kind="informer",
-            ingester="n/i",
-            when_full=buffer.when_full,
+            ingester=self.plan.identity.key,
+            when_full=when_full,
             server=("127.0.0.1", 6443),
         )
-        self.tracer = self.tracing.source(scope, Sampling(ratio, spans_per_second))
-        self.sink = ObservationSink(
-            writer,
-            self.books.index,
-            owner=Owner("n", "i", 604_800),
-            holds=Holds(clock),
-            clock=clock,
-            now=utc_now,
-            random=lambda: 0.0,
-            sleep=sleep,
+        self.tracer = self.tracing.source(attributes, Sampling(ratio, spans_per_second))
+        self.sink = WriteQueue(
+            ObservationExecutor(writer, owner=owner_of(self.plan)),
+            self.parts.state,
+            policy=policy_of(self.plan),
+            context=QueueContext(
+                Suspensions(clock),
+                clock=clock,
+                now=utc_now,
+                random=lambda: 0.0,
+                sleep=sleep,
+            ),
         )
         self._empty = asyncio.Event()
-        later = call_later or asyncio.get_running_loop().call_later
-        self.stream = compose(
-            self.specs,
+        self.stream = composed(
+            self.plan,
             self.source,
             self.sink,
-            books=self.books,
-            clock=clock,
-            call_later=later,
-            now=utc_now,
-            tell=self._tell,
-            begin=self.tracer.begin,
+            parts=self.parts,
+            edges=Edges(
+                clock,
+                call_later or asyncio.get_running_loop().call_later,
+                now=utc_now,
+                on_settle=self._settled,
+                begin_trace=self.tracer.begin,
+            ),
+            when_full=when_full,
         ).subscribe()
 
     def offer(self, *events: RawEvent) -> None:
         for event in events:
-            self.source.on_next(event)
+            self.source.on_next(Admission(event))
 
     async def drained(self) -> None:
         """Wait until nothing is in flight."""
-        while self.books.ledger.in_flight:
+        while self.parts.ledger.in_flight:
             self._empty.clear()
             await self._empty.wait()
 
@@ -135,10 +141,10 @@ class TracedPipeline:
         self.stream.dispose()
         await self.sink.close()
 
-    def _tell(self, ticket: Ticket) -> None:
+    def _settled(self, ticket: Ticket) -> None:
         self.tracer.end(ticket)
         self.ended.append(ticket)
-        if not self.books.ledger.in_flight:
+        if not self.parts.ledger.in_flight:
             self._empty.set()
 
 
@@ -151,12 +157,36 @@ def event(
     raw: bytes | None = None,
     **body: object,
 ) -> RawEvent:
-    """One thing an informer tells; ``version`` tells events apart, ``body`` objects."""
-    metadata = {"namespace": namespace, "name": name, "uid": f"uid-{name}"}
-    encoded = msgspec.json.encode({"metadata": metadata, **body}) if raw is None else raw
-    return RawEvent(KIND, change, namespace, name, f"uid-{name}", str(version), encoded)
+    """One state of a ConfigMap; ``version`` tells events apart, ``body`` objects."""
+    uid = f"uid-{name}"
+    metadata = {"namespace": namespace, "name": name, "uid": uid}
+    return object_event(
+        name,
+        {"metadata": metadata, **body} if raw is None else raw,
+        resource=CONFIG_MAPS,
+        namespace=namespace,
+        change=change,
+        uid=uid,
+        version=str(version),
+        source=SOURCE,
+    )
+
+
+def removal(name: str, version: int = 1, *, namespace: str = "n") -> RawEvent:
+    """The end of a ConfigMap."""
+    return tombstone_event(
+        name,
+        resource=CONFIG_MAPS,
+        namespace=namespace,
+        uid=f"uid-{name}",
+        version=str(version),
+        source=SOURCE,
+    )
 
 
 def observation_of(name: str, namespace: str = "n") -> str:
     """The name of a subject's Observation."""
-    return subject_name(NORMALISE, "", "configmaps", namespace=namespace, name=name)
+    identity = origin_of(plan_of(source_name=SOURCE, gvr=GVR)).identity(
+        "", "configmaps", namespace=namespace, name=name
+    )
+    return observation_name(identity, readable=name)

@@ -1,4 +1,4 @@
-"""An Ingester that says all there is to say."""
+"""An Ingester that sets every field of the document."""
 
 from __future__ import annotations
 

@@ -1,10 +1,20 @@
-"""What should become of occurrences, in plain lists: every question is answered by looking through all of them."""
+"""What should become of occurrences, in plain lists: every decision looks through all of them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from operators.model.identity import (
+    Identity,
+    IngesterKey,
+    OccurrenceIdentity,
+    observation_name,
+)
+
+SUBJECT = Identity(IngesterKey("n", "i"), "", "", "things", "n", "w")
 LENGTH = 10
 """How long a window is."""
 
@@ -20,11 +30,16 @@ class Happened:
     listed: bool
     seen: int = -1
     expected: str = "buffered"
-    """Or on its way, parked, ended by the sink; a duplicate's reason."""
+    """Or in flight, parked, ended by the sink; a duplicate's reason."""
+
+    @property
+    def identity(self) -> Identity:
+        opened = OccurrenceIdentity(self.key, f"{self.uid}/{self.version}")
+        return replace(SUBJECT, occurrence=opened)
 
     @property
     def name(self) -> str:
-        return f"{self.key}-{self.uid}/{self.version}"
+        return observation_name(self.identity, readable="w")
 
 
 @dataclass
@@ -55,8 +70,8 @@ class Reference:
 
     entries: int
     windows: list[Written] = field(default_factory=list[Written])
-    told: list[tuple[str, int, Written]] = field(default_factory=list[tuple[str, int, Written]])
-    on_their_way: list[Happened] = field(default_factory=list[Happened])
+    counted: list[tuple[str, int, Written]] = field(default_factory=list[tuple[str, int, Written]])
+    in_flight: list[Happened] = field(default_factory=list[Happened])
     parked: list[Happened] = field(default_factory=list[Happened])
     evicted: int = 0
 
@@ -68,50 +83,50 @@ class Reference:
 
     def decide(self, event: Happened) -> None:
         event.expected = self.verdict(event)
-        if event.expected == "on its way":
-            self.on_their_way.append(event)
+        if event.expected == "in flight":
+            self.in_flight.append(event)
         elif event.expected == "parked":
             self.parked.append(event)
 
     def verdict(self, event: Happened) -> str:
-        for uid, version, written in self.told:
+        for uid, version, written in self.counted:
             same = version == event.version or (event.listed and written.key == event.key)
             if uid == event.uid and same:
-                self.tell(event.uid, event.version, written)
-                return "told"
-        if any(one.key == event.key for one in self.on_their_way):
+                self.count(event.uid, event.version, written)
+                return "already_counted"
+        if any(one.key == event.key for one in self.in_flight):
             return "parked"
         for written in self.windows:
             if written.key == event.key and written.holds(event.seen):
-                self.tell(event.uid, event.version, written)
+                self.count(event.uid, event.version, written)
                 return "within window"
-        return "on its way"
+        return "in flight"
 
     def end(self, event: Happened, *, stored: bool, now: int) -> None:
         event.expected = "ended"
-        self.on_their_way.remove(event)
+        self.in_flight.remove(event)
         if stored:
             self.remember(written_by(event), now)
-            self.tell(event.uid, event.version, written_by(event))
+            self.count(event.uid, event.version, written_by(event))
         waiting = [one for one in self.parked if one.key == event.key]
         for one in waiting:
-            if not any(other.key == event.key for other in self.on_their_way):
+            if not any(other.key == event.key for other in self.in_flight):
                 self.parked.remove(one)
                 self.decide(one)
 
-    def rebuild(self, stored: Iterable[Written], now: int) -> None:
+    def restore(self, stored: Iterable[Written], now: int) -> None:
         for one in stored:
-            if all(uid != one.uid or last.start <= one.start for uid, _, last in self.told):
-                self.tell(one.uid, one.version, one)
+            if all(uid != one.uid or last.start <= one.start for uid, _, last in self.counted):
+                self.count(one.uid, one.version, one)
             same = [each for each in self.windows if each.key == one.key]
             if one.holds(now) and all(each.start <= one.start for each in same):
                 self.remember(one, now)
 
-    def tell(self, uid: str, version: int, written: Written) -> None:
-        self.told = [one for one in self.told if one[0] != uid]
-        self.told.append((uid, version, written))
-        if len(self.told) > self.entries:
-            self.told.pop(0)
+    def count(self, uid: str, version: int, written: Written) -> None:
+        self.counted = [one for one in self.counted if one[0] != uid]
+        self.counted.append((uid, version, written))
+        if len(self.counted) > self.entries:
+            self.counted.pop(0)
             self.evicted += 1
 
     def remember(self, written: Written, now: int) -> None:

@@ -10,14 +10,14 @@ import msgspec
 
 from operators.flow.clock import NANOSECONDS_PER_SECOND
 from operators.model.event import Change
-from streams.sources.informer.condition import Fault
-from streams.sources.informer.notice import Notice, Watched
-from streams.sources.informer.reflector import Reflector
-from streams.sources.informer.steps import Heard, ListPage, OpenWatch, Resolve, Wait
-from streams.sources.informer.store import Store
+from streams.sources.informer.listing import ReflectorOutput
+from streams.sources.informer.reflector import Discover, Fault, ListPage, OpenWatch, Reflector, Wait
+from streams.sources.informer.store import ObjectChange, Store
+from streams.sources.informer.target import WatchTarget
+from tests.kit.changes import CONFIG_MAP, DELETED, is_inferred, kind_of
 from tests.kit.model_api import ModelApi, Stream, line, status
 
-EVENTS = Watched("", "v1", "events")
+EVENTS = WatchTarget("", "v1", "events")
 NAMES = tuple("abcdefgh")
 FAULTY_STEPS = 40
 CALM_STEPS = 40
@@ -25,7 +25,7 @@ CALM_STEPS = 40
 ROUNDS = 6
 FIRST_MINUTE_NS = 60 * NANOSECONDS_PER_SECOND
 
-Make = Callable[[Watched, Random], tuple[Reflector, Store]]
+Make = Callable[[WatchTarget, Random], tuple[Reflector, Store]]
 
 
 class WrongError(AssertionError):
@@ -33,24 +33,24 @@ class WrongError(AssertionError):
 
 
 class View:
-    """What somebody knows who believes every notice."""
+    """What somebody knows who believes every change."""
 
     def __init__(self) -> None:
         self.known: dict[str, tuple[str, str]] = {}
 
-    def take(self, notice: Notice) -> None:
-        """Believe a notice; raises ``WrongError`` where it contradicts what was told before."""
-        uid, version = self.known.get(notice.key, ("", ""))
-        if notice.change is Change.DELETED:
-            require(uid == notice.uid, "a deletion of something else")
-            del self.known[notice.key]
+    def take(self, change: ObjectChange) -> None:
+        """Believe a change; raises ``WrongError`` where it contradicts what was told before."""
+        uid, version = self.known.get(change.key, ("", ""))
+        if kind_of(change) == DELETED:
+            require(uid == change.payload.uid, "a deletion of something else")
+            del self.known[change.key]
             return
-        if notice.change is Change.ADDED:
+        if kind_of(change) is Change.ADDED:
             require(not uid, "added twice")
         else:
-            require(uid == notice.uid, "modified, but another object")
-            require(version != notice.version, "modified, but the same version")
-        self.known[notice.key] = notice.uid, notice.version
+            require(uid == change.payload.uid, "modified, but another object")
+            require(version != change.payload.version, "modified, but the same version")
+        self.known[change.key] = change.payload.uid, change.payload.version
 
 
 class Walk:
@@ -77,7 +77,8 @@ class Walk:
         self._faulty = False
         require(any(self._step() for _ in range(CALM_STEPS)), "not at rest when faults stopped")
         server = {one.key: (one.uid, str(one.version)) for one in self.api.objects.values()}
-        store = {key: (self.store.uid(key), self.store.version(key)) for key in self.store}
+        keys = self.store.keys()
+        store = {key: (self.store.uid(key), self.store.version(key)) for key in keys}
         require(store == server, "the store is not what the server holds")
         require(self._view.known == server, "what was told is not what the server holds")
 
@@ -85,12 +86,12 @@ class Walk:
         """Do what the reflector asks; true when it was told all there is, over a watch."""
         if self._faulty:
             self._change()
-        step = self.reflector.next(self._now_ns)
+        step = self.reflector.next_step(self._now_ns)
         self._now_ns += self.random.randrange(NANOSECONDS_PER_SECOND // 10)
         if isinstance(step, Wait):
             self._now_ns = max(self._now_ns, step.until_ns)
-        elif isinstance(step, Resolve):
-            self._resolve()
+        elif isinstance(step, Discover):
+            self._discover_resource()
         elif isinstance(step, ListPage):
             self._list(step)
         else:
@@ -123,21 +124,21 @@ class Walk:
 
     def _fail(self, fault: Fault) -> None:
         self._note_failure()
-        self.reflector.failed(fault, "injected", now_ns=self._now_ns)
+        self.reflector.on_failure(fault, "injected", now_ns=self._now_ns)
 
     def _refuse(self, code: int, body: bytes) -> None:
         self._note_failure()
-        self.reflector.refused(code, body, now_ns=self._now_ns)
+        self.reflector.on_error_response(code, body, now_ns=self._now_ns)
 
     def _note_failure(self) -> None:
         self._early_failures += self._now_ns < FIRST_MINUTE_NS
         require(self._early_failures <= 20, "more than 20 failures in the first minute")
 
-    def _resolve(self) -> None:
+    def _discover_resource(self) -> None:
         if self._fault("kind missing", 0.1):
             self._fail(Fault.KIND_MISSING)
         else:
-            self.reflector.resolved()
+            self.reflector.on_discovered(CONFIG_MAP)
 
     def _list(self, step: ListPage) -> None:
         if self._fault("list 500", 0.1):
@@ -156,7 +157,8 @@ class Walk:
         if "resourceVersionMatch" in step.query:
             self.reached["relist not older than"] += 1
         self._spoken_of = int(msgspec.json.decode(body)["metadata"]["resourceVersion"])
-        self._hear(self.reflector.listed(body, self._now_ns))
+        for output in self.reflector.on_page(body, self._now_ns):
+            self._take(output)
 
     def _watch(self, step: OpenWatch) -> bool:
         asked = int(step.query["resourceVersion"])
@@ -169,7 +171,7 @@ class Walk:
             self.reached["watch 410"] += 1
             self._refuse(410, _status(410, "Expired"))
             return False
-        self.reflector.opened(self._now_ns)
+        self.reflector.on_watch_opened(self._now_ns)
         return self._follow(stream or self.api.stream(asked))
 
     def _follow(self, stream: Stream) -> bool:
@@ -185,9 +187,9 @@ class Walk:
                     self._fail(Fault.UNREACHABLE)
                     return False
         if self._fault("idle", 0.1):
-            self.reflector.idle()
+            self.reflector.on_idle()
         else:
-            self.reflector.ended(self._now_ns)
+            self.reflector.on_watch_ended(self._now_ns)
         return not self._faulty
 
     def _spoken(self, stream: Stream) -> list[bytes]:
@@ -210,12 +212,12 @@ class Walk:
         else:
             told = int(said["object"]["metadata"]["resourceVersion"])
             self._spoken_of = max(self._spoken_of, told)
-        self._hear(self.reflector.line(text, self._now_ns))
+        self._take(self.reflector.on_line(text, self._now_ns))
 
-    def _hear(self, heard: Heard) -> None:
-        for notice in heard.notices:
-            self.reached["deletion inferred"] += notice.final_state_unknown
-            self._view.take(notice)
+    def _take(self, output: ReflectorOutput) -> None:
+        for change in (*output.changes, *output.removals):
+            self.reached["deletion inferred"] += is_inferred(change)
+            self._view.take(change)
 
 
 def require(condition: bool, rule: str) -> None:  # noqa: FBT001  as ``assert``

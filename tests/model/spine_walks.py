@@ -16,18 +16,25 @@ from operators.buffer import WhenFull, bounded_buffer
 from operators.flow.capacity import Credits, Room
 from operators.flow.clock import NANOSECONDS_PER_SECOND
 from operators.flow.delivery import Delivery, Ledger, deliver
-from operators.model.event import RECORD_BYTES, Change, Departure, RawEvent
-from operators.model.outcome import Ending, Hold, Outcome
+from operators.model.event import (
+    RECORD_BYTES,
+    ObjectState,
+    RawEvent,
+    RemovalReason,
+    Tombstone,
+)
+from operators.model.outcome import Ending, Outcome, Suspension
 from streams.cluster.errors import UnreachableError
 from streams.sources.informer.manager import InformerManager
-from streams.sources.informer.notice import Watched
-from streams.sources.informer.source import informer_source
+from streams.sources.informer.source import InformerSource
+from streams.sources.informer.subscription import Subscription, SubscriptionOptions
+from streams.sources.informer.target import WatchTarget
 from tests.kit.model_api import ModelApi
 from tests.kit.model_client import CONFIG_MAPS, Asked, ModelClient, Reply, refusal
 from tests.unit.streams.cluster.virtual import VirtualLoop
 
 NAMES = tuple(f"c{number:02}" for number in range(30))
-SELECTED = Watched("", "v1", "configmaps", label_selector="in=yes")
+SELECTED = WatchTarget("", "v1", "configmaps", label_selector="in=yes")
 STORED = Outcome(Ending.STORED)
 FAULTS = ("reset", "410", "429", "500", "504")
 STEPS = 120
@@ -36,78 +43,99 @@ CALM_SECONDS = 600.0
 """Virtual seconds within which everything must be known once faults have ended."""
 
 
-class Pipe:
-    """One pipeline, and what its sink was told."""
+REMOVED = "REMOVED"
 
-    def __init__(self, walk: Walk, watched: Watched) -> None:
+
+def state_of(event: RawEvent) -> ObjectState | Tombstone:
+    assert isinstance(event.payload, ObjectState | Tombstone)
+    return event.payload
+
+
+def change_of(event: RawEvent) -> str:
+    payload = state_of(event)
+    return payload.change if isinstance(payload, ObjectState) else REMOVED
+
+
+class Pipe:
+    """One pipeline, and what its sink was given."""
+
+    def __init__(self, walk: Walk, target: WatchTarget) -> None:
         random = walk.random
-        self.watched = watched
+        self.target = target
         self.walk = walk
         self.stored: dict[str, RawEvent] = {}
         self.busy: set[str] = set()
-        self.hold: Hold | None = None
+        self.suspension: Suspension | None = None
         self.is_never_quiet = random.random() < RESYNCING
-        """Whether it is told of everything again and again, maybe sooner than it can take it in."""
+        """Whether everything is sent to it again and again, maybe sooner than it can take it in."""
         self.ledger = Ledger()
         capacity = random.choice([1, 3, 10, 100])
         self.room = Room(capacity, capacity_bytes=capacity * (RECORD_BYTES + 300))
         credits_ = Credits(random.choice([1, 2, 8]))
-        self.source = informer_source(
+        self.source = InformerSource(
             walk.manager,
-            watched,
-            room=self.room,
-            resync_seconds=7.0 if self.is_never_quiet else 0.0,
-            matters=self._remembers,
+            target,
+            name="maps",
+            options=SubscriptionOptions(
+                self.room,
+                resync_seconds=7.0 if self.is_never_quiet else 0.0,
+                is_tracked=self._remembers,
+            ),
+            now_ns=walk.loop.clock,
         )
         self.pipeline = self.source.events.pipe(
             deliver(self.ledger, clock=walk.loop.clock),
             bounded_buffer(self.room, credits_, when_full=WhenFull.SPILL),
             backpressure(credits_),
         ).subscribe(self._take)
-        assert self.source.subscription is not None
-        self.subscription = self.source.subscription
+        self.subscription = walk.subscription_of(target)
 
     def _remembers(self, key: str) -> bool:
         stored = self.stored.get(key)
-        return stored is not None and stored.change is not Change.DELETED
+        return stored is not None and isinstance(stored.payload, ObjectState)
 
     def _take(self, delivery: Delivery[RawEvent]) -> None:
         key = delivery.value.key
-        assert key not in self.busy, "two of one subject on their way"
+        assert key is not None
+        assert key not in self.busy, "two of one subject in flight"
         self.busy.add(key)
         seconds = self.walk.random.choice([0.0, 0.01, 0.2, 1.0])
         self.walk.loop.call_later(seconds, self._end, delivery)
 
     def _end(self, delivery: Delivery[RawEvent]) -> None:
         event = delivery.value
-        self.busy.discard(event.key)
-        if self.hold is not None and self.hold.open:
-            self.walk.reached["held"] += 1
-            delivery.settle(Outcome(Ending.COALESCED, "spilled", hold=self.hold))
+        key, payload = event.key, state_of(event)
+        assert key is not None
+        self.busy.discard(key)
+        suspension = self.suspension
+        if suspension is not None and suspension.is_open:
+            self.walk.reached["suspended"] += 1
+            delivery.settle(Outcome(Ending.COALESCED, "spilled", suspension=suspension))
             return
-        before = self.stored.get(event.key)
-        if before is not None and event.version and before.version:
-            assert int(event.version) >= int(before.version), "an older state after a newer one"
-        self.stored[event.key] = event
-        self.walk.reached[event.change] += 1
-        if event.departure is Departure.LEFT_SELECTOR:
+        before = self.stored.get(key)
+        versions = payload.version, state_of(before).version if before is not None else ""
+        if all(versions):
+            assert int(versions[0]) >= int(versions[1]), "an older state after a newer one"
+        self.stored[key] = event
+        self.walk.reached[change_of(event)] += 1
+        if isinstance(payload, Tombstone) and payload.reason is RemovalReason.LEFT_SELECTOR:
             self.walk.reached["left"] += 1
         delivery.settle(STORED)
 
     def check(self) -> None:
-        assert self.ledger.balance == self.subscription.book.balance == 0
+        assert self.ledger.balance == self.subscription.read_counts.balance == 0
         assert self.subscription.handler_errors == 0
         assert 0 <= self.room.items <= self.room.capacity
         if not self.subscription.closed:
-            assert self.subscription.book.received == self.ledger.received
+            assert self.subscription.read_counts.received == self.ledger.received
 
     @property
-    def told(self) -> dict[str, tuple[str, str]]:
-        """What exists, for whoever believes the sink."""
+    def believed(self) -> dict[str, tuple[str, str]]:
+        """What exists, by what the sink was given."""
         return {
-            event.name: (event.uid, event.version)
+            event.subject.name: (event.payload.uid, event.payload.version)
             for event in self.stored.values()
-            if event.change is not Change.DELETED
+            if event.subject is not None and isinstance(event.payload, ObjectState)
         }
 
     @property
@@ -116,13 +144,13 @@ class Pipe:
         return {
             one.name: (one.uid, str(one.version))
             for one in self.walk.api.objects.values()
-            if one.matches(self.watched.label_selector)
+            if one.matches(self.target.label_selector)
         }
 
     @property
     def is_done(self) -> bool:
-        left = self.ledger.in_flight + self.subscription.dirty_count
-        return self.told == self.true and (self.is_never_quiet or not left)
+        left = self.ledger.in_flight + self.subscription.dirty_objects
+        return self.believed == self.true and (self.is_never_quiet or not left)
 
     def close(self) -> None:
         self.pipeline.dispose()
@@ -159,6 +187,11 @@ class Walk:
         assert self.manager.failures == []
         await self.manager.close()
 
+    def subscription_of(self, target: WatchTarget) -> Subscription:
+        """The newest subscription to a target."""
+        (informer,) = (it for it in self.manager.informers if it.target == target)
+        return informer.subscriptions[-1]
+
     @property
     def _moves(self) -> list[tuple[Callable[[], Any], int]]:
         return [
@@ -166,8 +199,8 @@ class Walk:
             (self._delete, 12),
             (self._remake, 5),
             (self._burst, 3),
-            (self._hold, 3),
-            (self._release, 4),
+            (self._suspend, 3),
+            (self._resume, 4),
             (self._cut, 4),
             (self._hush, 3),
             (self._forget, 3),
@@ -182,12 +215,12 @@ class Walk:
             pipe.check()
 
     async def _calm(self) -> None:
-        """End all faults; then everybody must come to know everything."""
+        """End all faults; then every pipeline must come to know everything."""
         self.trouble = 0.0
         for watch in self.client.watches:
             watch.is_silent = False
         for pipe in self.pipes:
-            self._open(pipe)
+            self._end_suspension(pipe)
         deadline = self.loop.time() + CALM_SECONDS
         while not all(pipe.is_done for pipe in self.pipes):
             assert self.loop.time() < deadline, self._what_is_missing()
@@ -195,9 +228,9 @@ class Walk:
 
     def _what_is_missing(self) -> str:
         return "\n".join(
-            f"{pipe.watched.label_selector!r}: told {set(pipe.told.items()) - set(pipe.true.items())}, true "
-            f"{set(pipe.true.items()) - set(pipe.told.items())}, in flight {pipe.ledger.in_flight}, "
-            f"due {list(pipe.subscription.marks.due)}, gone {pipe.subscription.marks.gone}"
+            f"{pipe.target.label_selector!r}: believed {set(pipe.believed.items()) - set(pipe.true.items())}, "
+            f"true {set(pipe.true.items()) - set(pipe.believed.items())}, in flight "
+            f"{pipe.ledger.in_flight}, dirty {pipe.subscription.dirty_objects}"
             for pipe in self.pipes
             if not pipe.is_done
         )
@@ -219,20 +252,20 @@ class Walk:
         for name in NAMES:
             self._put(name)
 
-    def _hold(self) -> None:
+    def _suspend(self) -> None:
         pipe = self.random.choice(self.pipes)
-        if pipe.hold is None:
-            try_at_ns = self.loop.clock() + 2 * NANOSECONDS_PER_SECOND
-            pipe.hold = Hold("quota", detail="", try_at_ns=try_at_ns)
+        if pipe.suspension is None:
+            retry_at_ns = self.loop.clock() + 2 * NANOSECONDS_PER_SECOND
+            pipe.suspension = Suspension("quota", detail="", retry_at_ns=retry_at_ns)
 
-    def _release(self) -> None:
-        self._open(self.random.choice(self.pipes))
+    def _resume(self) -> None:
+        self._end_suspension(self.random.choice(self.pipes))
 
-    def _open(self, pipe: Pipe) -> None:
-        if pipe.hold is not None:
-            pipe.hold.open = False
-            pipe.hold = None
-            pipe.subscription.poke()
+    def _end_suspension(self, pipe: Pipe) -> None:
+        if pipe.suspension is not None:
+            pipe.suspension.is_open = False
+            pipe.suspension = None
+            pipe.source.notify_resumed()
 
     def _cut(self) -> None:
         for watch in self.client.watches:

@@ -1,4 +1,4 @@
-"""The gate against an exact reference in plain lists, every policy; and mutants, which must die.
+"""The buffer against an exact reference in plain lists, every policy; and mutants, which must die.
 
 Law, bound, order, liveness and completion are asserted together: doing nothing conserves perfectly.
 """
@@ -14,22 +14,25 @@ import pytest
 from hypothesis import event
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from msgspec.structs import replace
 from reactivex.subject import Subject
 
 from operators.backpressure import backpressure
-from operators.buffer import Event, Gate, WhenFull, bounded_buffer
+from operators.buffer import KeyedBuffer, RawDelivery, WhenFull, bounded_buffer
 from operators.flow.capacity import Credits, Room
-from operators.flow.delivery import Delivery, Ledger, Ticket, deliver
-from operators.model.event import RECORD_BYTES, Change, Kind, RawEvent
+from operators.flow.delivery import Admission, Delivery, Ledger, Ticket, deliver
+from operators.model.event import RECORD_BYTES, ObjectState, RawEvent
 from operators.model.outcome import Ending, Outcome
 from tests.kit.machines import dies, reach, survive, survivors
+from tests.kit.raw_events import object_event
 
-KIND = Kind("", "v1", "things", "Thing", namespaced=True)
 STORED = Outcome(Ending.STORED, "stored")
 CAPACITY_BYTES = 8 * RECORD_BYTES
 SIZES = tuple(RECORD_BYTES * halves // 2 for halves in (0, 0, 0, 0, 0, 0, 1, 2, 5, 14, 16))
-OFFER = st.tuples(st.sampled_from("abcdef"), st.sampled_from(SIZES))
-WALKS, STEPS = 120, 25
+NAMES = (*"abcdef", None, None)
+"""None: an event without a key."""
+OFFER = st.tuples(st.sampled_from(NAMES), st.sampled_from(SIZES))
+WALKS, MUTANT_WALKS, STEPS = 120, 400, 25
 FLOOR = 5
 reached: Counter[str] = Counter()
 
@@ -37,8 +40,12 @@ reached: Counter[str] = Counter()
 @dataclass
 class Held:
     number: int
-    key: str
+    key: str | None
     size: int
+
+    def follows(self, other: Held) -> bool:
+        """Whether the two are ordered: without a key no event is."""
+        return self.key is not None and self.key == other.key
 
 
 class Reference:
@@ -50,7 +57,7 @@ class Reference:
         self.ready: list[Held] = []
         self.behind: list[Held] = []
         self.ended: dict[int, str] = {}
-        self.let_go: list[tuple[int, int]] = []
+        self.released: list[tuple[int, int]] = []
 
     def held(self) -> list[Held]:
         return [*self.out, *self.ready, *self.behind]
@@ -65,15 +72,14 @@ class Reference:
         if one.size > CAPACITY_BYTES:
             self.ended[one.number] = "too_large"
             return
-        waiting = self.behind if any(it.key == one.key for it in self.out) else self.ready
-        older = [it for it in waiting if it.key == one.key]
+        waiting = self.behind if any(map(one.follows, self.out)) else self.ready
+        older = [it for it in waiting if one.follows(it)]
         gone = self.giving_way(one, older)
         if gone is None:
             for it in older:
                 waiting.remove(it)
                 self.ended[it.number] = "newer"
-            spills = self.policy is WhenFull.SPILL
-            self.ended[one.number] = "spilled" if spills else self.policy.value
+            self.ended[one.number] = self.refusal(one)
             return
         for it in gone:
             self.ready.remove(it)
@@ -85,6 +91,11 @@ class Reference:
             waiting.append(one)
         self.drain()
 
+    def refusal(self, one: Held) -> str:
+        if self.policy is not WhenFull.SPILL:
+            return self.policy.value
+        return "spilled" if one.key is not None else "overflow"
+
     def giving_way(self, one: Held, older: list[Held]) -> list[Held] | None:
         others = [it for it in self.ready if it not in older]
         for many in range(len(others) + 1 if self.policy is WhenFull.DROP_OLDEST else 1):
@@ -95,8 +106,8 @@ class Reference:
     def settle(self, place: int) -> None:
         done = self.out.pop(place)
         self.ended[done.number] = "stored"
-        newer = [it for it in self.behind if it.key == done.key]
-        self.behind = [it for it in self.behind if it.key != done.key]
+        newer = [it for it in self.behind if done.follows(it)]
+        self.behind = [it for it in self.behind if not done.follows(it)]
         self.ready += newer
         self.drain()
 
@@ -107,7 +118,12 @@ class Reference:
     def drain(self) -> None:
         while self.ready and len(self.out) < self.limit:
             self.out.append(self.ready.pop(0))
-            self.let_go.append((self.out[-1].number, len(self.ready) + len(self.behind)))
+            self.released.append((self.out[-1].number, len(self.ready) + len(self.behind)))
+
+
+def number_of(raw: RawEvent) -> int:
+    assert isinstance(raw.payload, ObjectState)
+    return int(raw.payload.version)
 
 
 class Buffering(RuleBasedStateMachine):
@@ -119,27 +135,27 @@ class Buffering(RuleBasedStateMachine):
         self.room = Room(capacity, capacity_bytes=CAPACITY_BYTES)
         self.credits = Credits(limit)
         self.ledger = Ledger()
-        self.out: list[Event] = []
-        self.let_go: list[tuple[int, int]] = []
+        self.out: list[RawDelivery] = []
+        self.released: list[tuple[int, int]] = []
         self.ended: dict[int, str] = {}
         self.offered = self.completed = 0
         self.stopped = self.finished = False
-        self.source: Subject[RawEvent] = Subject()
+        self.source: Subject[Admission] = Subject()
         self.subscription = self.source.pipe(
             deliver(self.ledger, clock=lambda: 0),
             bounded_buffer(self.room, self.credits, when_full=policy),
             backpressure(self.credits),
         ).subscribe(self.arrived, on_completed=self.complete)
 
-    def arrived(self, delivery: Event) -> None:
+    def arrived(self, delivery: RawDelivery) -> None:
         stage, _, detail = delivery.ticket.marks[-1]
         assert stage == "buffer"
         self.out.append(delivery)
         depth = cast("dict[str, int]", detail)["buffer.depth_out"]
-        self.let_go.append((int(delivery.value.version), depth))
+        self.released.append((number_of(delivery.value), depth))
 
-    def acknowledge(self, raw: RawEvent, outcome: Outcome) -> None:
-        self.ended[int(raw.version)] = outcome.reason
+    def settled(self, raw: RawEvent, outcome: Outcome) -> None:
+        self.ended[number_of(raw)] = outcome.reason
         reached[outcome.reason] += 1
         event(outcome.reason)
 
@@ -148,18 +164,17 @@ class Buffering(RuleBasedStateMachine):
 
     @precondition(lambda self: not (self.stopped or self.finished))
     @rule(offers=st.lists(OFFER, min_size=1, max_size=6))
-    def offer(self, offers: list[tuple[str, int]]) -> None:
+    def offer(self, offers: list[tuple[str | None, int]]) -> None:
         for name, size in offers:
             self.offer_one(name, size)
 
-    def offer_one(self, name: str, size: int) -> None:
+    def offer_one(self, name: str | None, size: int) -> None:
         self.offered += 1
-        number, raw = str(self.offered), b"x" * size
-        event_ = RawEvent(
-            KIND, Change.MODIFIED, "n", name, "u", number, raw, acknowledge=self.acknowledge
-        )
+        event_ = object_event(name or "x", b"x" * size, version=str(self.offered))
+        if name is None:
+            event_ = replace(event_, key=None)
         self.reference.offer(Held(self.offered, event_.key, event_.size_bytes))
-        self.source.on_next(event_)
+        self.source.on_next(Admission(event_, self.settled))
 
     @precondition(lambda self: self.out)
     @rule(choice=st.integers(0, 2))
@@ -169,7 +184,7 @@ class Buffering(RuleBasedStateMachine):
         self.reference.settle(place)
         self.out.pop(place).settle(STORED)
 
-    @precondition(lambda self: self.offered > 30)
+    @precondition(lambda self: self.offered > 18)
     @rule()
     def stop(self) -> None:
         if not self.stopped:
@@ -177,7 +192,7 @@ class Buffering(RuleBasedStateMachine):
             self.reference.stop()
             self.subscription.dispose()
 
-    @precondition(lambda self: self.offered > 20)
+    @precondition(lambda self: self.offered > 12)
     @rule()
     def finish(self) -> None:
         if not (self.stopped or self.finished):
@@ -191,8 +206,8 @@ class Buffering(RuleBasedStateMachine):
             return
         reference, held = self.reference, self.reference.held()
         assert self.ended == reference.ended
-        assert self.let_go == reference.let_go
-        assert [int(it.value.version) for it in self.out] == [it.number for it in reference.out]
+        assert self.released == reference.released
+        assert [number_of(it.value) for it in self.out] == [it.number for it in reference.out]
         assert self.ledger.balance == 0
         assert self.ledger.in_flight == self.room.items == len(held) <= self.room.capacity
         assert self.room.bytes == sum(it.size for it in held) <= CAPACITY_BYTES
@@ -200,6 +215,7 @@ class Buffering(RuleBasedStateMachine):
         behind = {it.key for it in reference.behind}
         assert {it.value.key for it in self.out if it.ticket.superseded} == behind
         reached["behind"] += bool(behind)
+        reached["without a key"] += sum(it.key is None for it in reference.out) > 1
         assert self.completed == (self.finished and not held) or self.stopped
 
     def teardown(self) -> None:
@@ -215,7 +231,7 @@ class Buffering(RuleBasedStateMachine):
 
 WANTED = (
     *("stored", "newer", "spilled", "block", "dropNewest", "dropOldest", "too_large", "stopped"),
-    *("behind", "out of order", "finished while some wait"),
+    *("overflow", "behind", "out of order", "finished while some wait", "without a key"),
 )
 
 
@@ -224,109 +240,129 @@ def test_the_buffer_does_what_plain_lists_do() -> None:
     reach(survive(Buffering, walks=WALKS, steps=STEPS), reached, WANTED, floor=FLOOR)
 
 
-class NeverDraining(Gate):
+class NeverDraining(KeyedBuffer):
     def _drain(self) -> None:
         if self._finished:
             super()._drain()
 
 
-class LettingGoFew(Gate):
+class ReleasingFew(KeyedBuffer):
     """Fills one credit a settlement, however many there are."""
 
     @property
-    def _may_go(self) -> bool:
-        return super()._may_go and not self._on_their_way
+    def _may_release(self) -> bool:
+        return super()._may_release and not self._in_flight
 
 
-class CompletingEarly(Gate):
+class CompletingEarly(KeyedBuffer):
     def finish(self) -> None:
         self._observer.on_completed()
 
 
-class NeverCompleting(Gate):
+class NeverCompleting(KeyedBuffer):
     def finish(self) -> None:
         self._finished = not self._held
         self._drain()
 
 
-class LosingItsPlace(Gate):
-    def _place(self, key: object, delivery: Event, size_bytes: int) -> None:
+class LosingItsPlace(KeyedBuffer):
+    def _place(self, key: object, delivery: RawDelivery, size_bytes: int) -> None:
         older = self._ready.pop(key, None)
         if older is not None:
             self._ready[key] = older
         super()._place(key, delivery, size_bytes)
 
 
-class Overtaking(Gate):
-    def _waiting(self, key: object) -> dict[object, Event]:
+class Overtaking(KeyedBuffer):
+    def _waiting(self, key: object) -> dict[object, RawDelivery]:
         del key
         return self._ready
 
 
-class KeepingTheRoom(Gate):
+class KeepingTheRoom(KeyedBuffer):
     def _settled(self, ticket: Ticket) -> None:
         ticket.size_bytes -= 1
         super()._settled(ticket)
 
 
-class DroppingTheNewest(Gate):
+class DroppingTheNewest(KeyedBuffer):
     def _oldest(self, key: object, size_bytes: int, *, instead_of: int) -> list[object]:
         chosen = super()._oldest(key, size_bytes, instead_of=instead_of)
         return [one for one in reversed(self._ready) if one != key][: len(chosen)]
 
 
-class DroppingInVain(Gate):
+class DroppingInVain(KeyedBuffer):
     def _oldest(self, key: object, size_bytes: int, *, instead_of: int) -> list[object]:
         chosen = super()._oldest(key, size_bytes, instead_of=instead_of)
         return chosen or [one for one in self._ready if one != key]
 
 
-class Forgetful(Gate):
+class Forgetful(KeyedBuffer):
     def stop(self) -> None:
         self._behind.clear()
         super().stop()
 
 
-class Superseding(Gate):
+class Superseding(KeyedBuffer):
     """Leaves the flag when what waited behind has gone."""
 
-    def _end_both(self, key: object, delivery: Event) -> None:
-        super()._end_both(key, delivery)
-        ahead = self._ahead_of(key)
-        if ahead is not None:
-            ahead.superseded = True
+    def _settle_both(self, key: object, delivery: RawDelivery) -> None:
+        super()._settle_both(key, delivery)
+        in_flight = self._ticket_in_flight(key)
+        if in_flight is not None:
+            in_flight.superseded = True
 
 
-class KeepingTheOlder(Gate):
-    def _end_both(self, key: object, delivery: Event) -> None:
+class KeepingTheOlder(KeyedBuffer):
+    def _settle_both(self, key: object, delivery: RawDelivery) -> None:
         del key
         delivery.ticket.end("buffer", self._refused)
 
 
-class Unbounded(Gate):
+class Unbounded(KeyedBuffer):
     def _make_room(self, key: object, size_bytes: int) -> bool:
         del key, size_bytes
         return True
 
 
-class Miscounting(Gate):
-    def _let_go(self, key: object, delivery: Delivery[RawEvent]) -> None:
-        self._on_their_way[key] = ref(delivery.ticket)
+class Miscounting(KeyedBuffer):
+    def _release(self, key: object, delivery: Delivery[RawEvent]) -> None:
+        self._in_flight[key] = ref(delivery.ticket)
         delivery.ticket.mark("buffer", {"buffer.depth_out": 0})
         self._observer.on_next(delivery)
 
 
+class OrderingAll(KeyedBuffer):
+    """Takes all events without a key for those of one."""
+
+    def admit(self, delivery: RawDelivery) -> None:
+        if delivery.value.size_bytes <= self._room.capacity_bytes and delivery.value.key is None:
+            self._place(None, delivery, delivery.value.size_bytes)
+        else:
+            super().admit(delivery)
+
+
+class SpillingAll(KeyedBuffer):
+    """Promises to read again what has no key."""
+
+    def _settle_both(self, key: object, delivery: RawDelivery) -> None:
+        if delivery.value.key is None:
+            delivery.ticket.end("buffer", self._refused)
+        else:
+            super()._settle_both(key, delivery)
+
+
 def test_a_buffer_with_a_defect_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     mutants = (
-        *(NeverDraining, LettingGoFew, CompletingEarly, NeverCompleting, LosingItsPlace),
+        *(NeverDraining, ReleasingFew, CompletingEarly, NeverCompleting, LosingItsPlace),
         *(Overtaking, KeepingTheRoom, DroppingTheNewest, DroppingInVain, Forgetful),
-        *(Superseding, KeepingTheOlder, Unbounded, Miscounting),
+        *(Superseding, KeepingTheOlder, Unbounded, Miscounting, OrderingAll, SpillingAll),
     )
     assert (
         survivors(
             mutants,
-            place="operators.buffer.Gate",
-            check=lambda: dies(Buffering, steps=STEPS),
+            place="operators.buffer.KeyedBuffer",
+            check=lambda: dies(Buffering, steps=STEPS, walks=MUTANT_WALKS),
             patch=monkeypatch,
         )
         == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 import pytest
@@ -12,16 +13,20 @@ from hypothesis import strategies as st
 from reactivex.subject import Subject as RxSubject
 
 import operators.filter
-from operators.filter import Filter, Rules, keep
+import operators.rules.lists
+from operators.filter import filter_described, filter_observations
 from operators.flow.delivery import Delivery, Ledger, Ticket
-from operators.model.event import Body, Departure
-from operators.model.index import Index, Known
-from operators.model.observation import Observation, Subject, Tally
+from operators.model.event import Body, ObjectRef, RemovalReason
+from operators.model.identity import EventIdentity, Identity, IngesterKey
+from operators.model.observation import Classified, EventEvidence, Observation, Removal
 from operators.model.outcome import Ending, Outcome
+from operators.model.state import ObservationState, StoredObservation
+from operators.rules.lists import Filters, RuleSet
 from tests.kit.heads import head_of
 from tests.kit.machines import reach
+from tests.kit.raw_events import object_event
 
-EXAMPLES, MUTANT_EXAMPLES = 1000, 1000
+EXAMPLES, MUTANT_EXAMPLES = 1000, 4000
 FLOOR = 5
 T0 = "2026-11-26T05:00:00Z"
 reached: Counter[str] = Counter()
@@ -46,7 +51,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "exclude_rules": NAMES,
 }
 GROUPS = (
-    *(("min_severity", "include_severity"), ("min_priority", "enabled"), ("exclude_rules",)),
+    *(("min_severity", "include_severity"), ("min_priority", "enabled")),
+    *(("exclude_rules",), ("exclude_rules",), ("exclude_rules", "min_priority")),
     *(("include_event_types", "exclude_event_types"), ("include_namespaces", "exclude_namespaces")),
     *(("include_kinds", "exclude_kinds", "ignore_kinds"), tuple(FIELDS)),
     ("include_categories", "exclude_categories"),
@@ -62,24 +68,30 @@ BODIES: tuple[Body, ...] = (
     {"rule": "c", "results": [{"rule": "a"}]},
 )
 HEADS = (None, *map(head_of, BODIES[1:]))
+IDENTITY = Identity(IngesterKey("n", "i"), "", "", "things", "n", "x")
+EVIDENCE = EventEvidence(EventIdentity("u", "BackOff", "Warning", "kubelet"), "e", 1, T0)
+REMOVAL = Removal(IDENTITY, "n", ObjectRef("v1", "a", "a", "n"), RemovalReason.DELETED)
+EVENT = object_event("x")
 
 
 @st.composite
-def observations(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Observation:
+def values(draw: Callable[[st.SearchStrategy[Any]], Any]) -> Classified | Removal:
+    if draw(st.sampled_from([False, False, False, False, False, False, True])):
+        return REMOVAL
     word, namespace = st.sampled_from(WORDS), st.sampled_from(("", *WORDS))
-    return Observation(
-        name="x",
+    return Classified(
+        EVENT,
+        ObjectRef("v1", draw(word), draw(namespace), "n"),
+        severity=draw(st.sampled_from(["critical", "high", "medium", "low", "info"])),
+        category=draw(word),
+        event_type=draw(word),
+        priority=draw(st.sampled_from([0.0, 0.39, 0.4, 0.5, 0.9, 1.0])),
+        evidence=draw(st.sampled_from([None, None, EVIDENCE])),
+        identity=IDENTITY,
         namespace=draw(word),
         source="s",
-        category=draw(word),
-        severity=draw(st.sampled_from(["critical", "high", "medium", "low", "info"])),
-        event_type=draw(word),
-        title="",
-        subject=Subject("v1", draw(word), draw(namespace), "n"),
-        priority=draw(st.sampled_from([0.0, 0.39, 0.4, 0.5, 0.9, 1.0])),
+        is_occurrence=draw(st.sampled_from([False, False, True])),
         head=draw(st.sampled_from(HEADS)),
-        gone=draw(st.sampled_from([None, None, None, Departure.DELETED])),
-        tally=draw(st.sampled_from([None, None, Tally("e", 1, T0)])),
     )
 
 
@@ -87,7 +99,7 @@ def same(one: str, other: str) -> bool:
     return one.lower() == other.lower()
 
 
-def verdict(spec: Filter, it: Observation) -> str:  # noqa: C901, PLR0911, PLR0912  one paragraph a rule, as in the contract
+def verdict(spec: Filters, it: Classified) -> str:  # noqa: C901, PLR0911, PLR0912  one paragraph a rule, as in the contract
     """The rule that is against it, by zen-watcher.md's table from top to bottom; empty if none is."""
     if not spec.enabled:
         return ""
@@ -129,20 +141,28 @@ def verdict(spec: Filter, it: Observation) -> str:  # noqa: C901, PLR0911, PLR09
 
 
 def judged(
-    spec: Filter, it: Observation, *, known: str
-) -> tuple[Outcome | None, Departure | None, str, str]:
-    """Through the genuine operator: how it ended, what it became, and the rule on its mark."""
-    index, passed = Index(), list[Delivery[Observation]]()
+    spec: Filters, it: Classified | Removal, *, known: str, described: bool
+) -> tuple[Outcome | None, object, str]:
+    """Through the genuine operators: how it ended, what passed on, and the rule on its mark."""
+    state, passed = ObservationState(), list[Delivery[Any]]()
     if known:
-        index.put("x", Known("f", T0, T0, resolved=known == "resolved"))
-    source: RxSubject[Delivery[Observation]] = RxSubject()
-    source.pipe(keep(spec, index)).subscribe(passed.append)
+        state.put(IDENTITY, StoredObservation("f", T0, T0, resolved=known == "resolved"))
+    rules, source = RuleSet(spec), RxSubject[Delivery[Any]]()
+    operator = filter_described if described else filter_observations
+    source.pipe(operator(rules, state)).subscribe(passed.append)
     ticket = Ticket(Ledger(), lambda: 0)
-    source.on_next(Delivery(it, ticket))
+    value = it
+    if described and isinstance(it, Classified):
+        value = Observation(it, IDENTITY, it.namespace, "", "f", {})
+    source.on_next(Delivery(value, ticket))
     assert (ticket.outcome is None) == (len(passed) == 1)
     rule, detail = verdict_of(ticket)
     assert detail == ("reject" if rule else "pass")
-    return ticket.outcome, it.gone, it.unwanted_by, rule
+    went = passed[0].value if passed else None
+    if went is value:
+        went = it
+    assert isinstance(it, Removal) or went is not it or it.head is None, "a head kept in memory"
+    return ticket.outcome, went, rule
 
 
 def verdict_of(ticket: Ticket) -> tuple[str, str]:
@@ -162,19 +182,29 @@ def check(examples: int, *, genuine: bool) -> None:
         phases=tuple(Phase) if genuine else (Phase.generate,),
         suppress_health_check=[HealthCheck.too_slow],
     )
-    @given(SPECS, observations(), st.sampled_from(["", "open", "resolved"]))
-    def prove(fields: dict[str, Any], it: Observation, known: str) -> None:
-        spec, gone = Filter(**fields), it.gone
-        rule = "" if gone is not None else verdict(spec, it)
-        resolves = bool(rule) and known == "open" and it.tally is None
-        said = rule.partition(" ")[0] or ("tombstone" if gone else "passes")
-        for feature in (said, *(["resolves"] if resolves else [])):
+    @given(SPECS, values(), st.sampled_from(["", "open", "resolved"]), st.booleans())
+    def prove(
+        fields: dict[str, Any],
+        it: Classified | Removal,
+        known: str,
+        described: bool,  # noqa: FBT001  as hypothesis gives it
+    ) -> None:
+        spec = Filters(**fields)
+        rule = "" if isinstance(it, Removal) else verdict(spec, it)
+        is_subject = isinstance(it, Removal) or not (it.evidence or it.is_occurrence)
+        resolves = bool(rule) and known == "open" and is_subject
+        said = rule.partition(" ")[0] or ("removal" if isinstance(it, Removal) else "passes")
+        kept = [] if is_subject or not rule or known != "open" else ["nothing to resolve of it"]
+        for feature in (said, *(["resolves"] if resolves else kept)):
             reached[feature] += 1
             event(feature)
 
         filtered = Outcome(Ending.FILTERED, rule) if rule and not resolves else None
-        became = (Departure.UNWANTED, rule) if resolves else (gone, "")
-        assert judged(spec, it, known=known) == (filtered, *became, rule)
+        went: object = None if filtered is not None else it
+        if resolves and isinstance(it, Classified):
+            reason = RemovalReason.FILTERED
+            went = Removal(IDENTITY, it.namespace, it.subject, reason, rule=rule)
+        assert judged(spec, it, known=known, described=described) == (filtered, went, rule)
 
     prove()
 
@@ -188,7 +218,7 @@ RULES = (
 
 @pytest.mark.timeout(120)
 def test_the_filter_does_what_the_contract_says() -> None:
-    wanted = (*RULES, "passes", "tombstone", "resolves")
+    wanted = (*RULES, "passes", "removal", "resolves", "nothing to resolve of it")
     reach(lambda: check(EXAMPLES, genuine=True), reached, wanted, floor=FLOOR)
 
 
@@ -197,40 +227,78 @@ def lenient_info(severity: str) -> int:
     return {"critical": 5, "high": 4, "medium": 3, "low": 2, "unknown": 1}.get(severity.lower(), 9)
 
 
-def backwards(spec: Filter) -> Any:
+def backwards(spec: Filters) -> Any:
     return reversed(list(GENUINE_RULES(spec)))
 
 
-def never_open(_index: Index, _name: str) -> bool:
+def never_open(_state: ObservationState, _identity: Identity) -> bool:
     return False
 
 
-def any_rule(observation: Observation) -> list[str]:
-    return GENUINE_NAMED(observation)[:1]
+def any_rule(classified: Classified) -> list[str]:
+    return GENUINE_NAMED(classified)[:1]
 
 
-def own_namespace(observation: Observation) -> str:
-    return observation.namespace
+def own_namespace(classified: Classified) -> str:
+    return classified.namespace
 
 
-def subject_alone(observation: Observation) -> str:
-    return observation.subject.namespace
+def subject_alone(classified: Classified) -> str:
+    return classified.subject.namespace
 
 
-def always_open(_index: Index, _name: str) -> bool:
+def always_open(_state: ObservationState, _identity: Identity) -> bool:
     return True
 
 
-def everything(_rules: Rules, _observation: Observation) -> Outcome | None:
-    return None
+def everything(_spec: Filters) -> Any:
+    """No rule at all."""
+    return ()
 
 
-def both_severities(spec: Filter) -> Any:
+class Resolving(operators.filter.Filter):
+    """Takes occurrences, or Kubernetes Events, for subjects."""
+
+    occurrences = True
+
+    def _rejection(self, classified: Classified) -> Removal | Outcome | None:
+        changed = copy(classified)
+        if self.occurrences:
+            changed.is_occurrence = False
+        else:
+            changed.evidence = None
+        rejected = super()._rejection(changed)
+        classified.head = changed.head
+        return rejected
+
+
+class ResolvingEvents(Resolving):
+    occurrences = False
+
+
+class Keeping(operators.filter.Filter):
+    """Keeps the head of what passes in memory."""
+
+    def _rejection(self, classified: Classified) -> Removal | Outcome | None:
+        return super()._rejection(copy(classified))
+
+
+class Nameless(operators.filter.Filter):
+    """Resolves without naming the rule."""
+
+    def _rejection(self, classified: Classified) -> Removal | Outcome | None:
+        rejected = super()._rejection(classified)
+        if isinstance(rejected, Removal):
+            rejected.rule = ""
+        return rejected
+
+
+def both_severities(spec: Filters) -> Any:
     yield from GENUINE_SEVERITY(spec)
     yield from GENUINE_SEVERITY(spec.model_copy(update={"include_severity": ()}))
 
 
-def including_first(spec: Filter) -> Any:
+def including_first(spec: Filters) -> Any:
     swapped = {"exclude_kinds": (), "ignore_kinds": ()}
     yield from GENUINE_RULES(spec.model_copy(update=swapped))
     yield from GENUINE_RULES(spec)
@@ -240,22 +308,25 @@ def silent(_: object) -> dict[str, str]:
     return {"filter.verdict": "pass"}
 
 
-GENUINE_RULES = operators.filter._rules  # pyright: ignore[reportPrivateUsage]
-GENUINE_SEVERITY = operators.filter._severity  # pyright: ignore[reportPrivateUsage]
-GENUINE_NAMED = operators.filter.rules_of
+GENUINE_RULES = operators.rules.lists._rules  # pyright: ignore[reportPrivateUsage]
+GENUINE_SEVERITY = operators.rules.lists._severity  # pyright: ignore[reportPrivateUsage]
+GENUINE_NAMED = operators.rules.lists.rules_of
 MUTANTS: tuple[tuple[str, Any], ...] = (
-    ("operators.filter.rank", lenient_info),
-    ("operators.filter._rules", backwards),
-    ("operators.filter._rules", including_first),
-    ("operators.filter._severity", both_severities),
-    ("operators.filter.rules_of", any_rule),
-    ("operators.filter._namespace", own_namespace),
-    ("operators.filter._namespace", subject_alone),
-    ("operators.filter.Rules.against", everything),
-    ("operators.model.index.Index.is_open", never_open),
-    ("operators.model.index.Index.is_open", always_open),
-    ("operators.model.observation.Observation.is_state", True),
-    ("operators.filter._note", silent),
+    ("operators.rules.lists.rank", lenient_info),
+    ("operators.rules.lists._rules", backwards),
+    ("operators.rules.lists._rules", including_first),
+    ("operators.rules.lists._severity", both_severities),
+    ("operators.rules.lists.rules_of", any_rule),
+    ("operators.rules.lists._namespace", own_namespace),
+    ("operators.rules.lists._namespace", subject_alone),
+    ("operators.rules.lists._rules", everything),
+    ("operators.model.state.ObservationState.is_open", never_open),
+    ("operators.model.state.ObservationState.is_open", always_open),
+    ("operators.filter.Filter", Resolving),
+    ("operators.filter.Filter", ResolvingEvents),
+    ("operators.filter.Filter", Keeping),
+    ("operators.filter.Filter", Nameless),
+    ("operators.filter._detail", silent),
 )
 
 

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from random import Random
 
 import pytest
 
 from operators.flow.clock import NANOSECONDS_PER_SECOND
 from operators.model.event import Change
-from streams.sources.informer.book import Silence
-from streams.sources.informer.condition import Fault
-from streams.sources.informer.decode import Found
-from streams.sources.informer.listing import Listing
-from streams.sources.informer.notice import Notice, Watched
-from streams.sources.informer.reflector import Reflector
-from streams.sources.informer.steps import Heard, Wait
-from streams.sources.informer.store import Store
+from streams.sources.informer.decode import DecodedObject, ObjectReader
+from streams.sources.informer.listing import Listing, NotDelivered, ReflectorOutput
+from streams.sources.informer.reflector import Fault, Reflector, Wait
+from streams.sources.informer.store import ObjectChange, Store
+from streams.sources.informer.target import WatchTarget
 from tests.model.reflector_walks import EVENTS, FIRST_MINUTE_NS, Make, Walk, WrongError
 
 SEEDS = 1000
@@ -42,13 +39,13 @@ FLOORS = {
 }
 
 
-def genuine(watched: Watched, random: Random) -> tuple[Reflector, Store]:
+def genuine(target: WatchTarget, random: Random) -> tuple[Reflector, Store]:
     store = Store()
-    return Reflector(watched, store, random=random.random), store
+    return Reflector(target, store, ObjectReader(), random=random.random), store
 
 
 @pytest.mark.timeout(60)
-def test_whatever_happens_the_store_ends_as_the_server_and_every_notice_was_true() -> None:
+def test_whatever_happens_the_store_ends_as_the_server_and_every_change_was_true() -> None:
     reached = Counter[str]()
     for seed in range(SEEDS):
         walk = Walk(seed, genuine)
@@ -63,73 +60,75 @@ def test_whatever_happens_the_store_ends_as_the_server_and_every_notice_was_true
 
 
 class ForgettingDeletes(Store):
-    def retain(self, listed: Collection[str], *, at_version: str) -> list[Notice]:
+    def retain(self, listed: Collection[str], *, at_version: str) -> Iterator[ObjectChange]:
         del listed, at_version
-        return []
+        return iter(())
 
 
 class ByName(Store):
-    def observe(self, found: Found, *, initial: bool = False) -> list[Notice]:
+    def observe(self, found: DecodedObject, *, initial: bool = False) -> list[ObjectChange]:
         news = super().observe(found, initial=initial)
-        return [found.notice(Change.MODIFIED)] if len(news) > 1 else news
+        return [self.change(found, Change.MODIFIED)] if len(news) > 1 else news
 
 
 class Repeating(Store):
-    def observe(self, found: Found, *, initial: bool = False) -> list[Notice]:
+    def observe(self, found: DecodedObject, *, initial: bool = False) -> list[ObjectChange]:
         known = self.version(found.key)
         news = super().observe(found, initial=initial)
-        return [found.notice(Change.MODIFIED)] if known == found.version else news
+        return [self.change(found, Change.MODIFIED)] if known == found.version else news
 
 
 class KeepingPages(Listing):
     def begin(self, *, fresh: bool) -> None:
-        seen = self._seen
+        listed = self._listed
         super().begin(fresh=fresh)
-        self._seen = seen
+        self._listed = listed
 
 
 class KeepingVersion(Reflector):
-    def _turn(self, fault: Fault) -> None:
+    def _redirect(self, fault: Fault) -> None:
         if fault is not Fault.EXPIRED:
-            super()._turn(fault)
+            super()._redirect(fault)
 
 
 class TakingErrorsForEnds(Reflector):
-    def line(self, text: bytes, now_ns: int) -> Heard:
-        if b'"code":410' in text:
-            self.ended(now_ns)
-            return Heard(silent=1, why=Silence.SERVER_ERROR)
-        return super().line(text, now_ns)
+    def on_line(self, line: bytes, now_ns: int) -> ReflectorOutput:
+        if b'"code":410' in line:
+            self.on_watch_ended(now_ns)
+            return ReflectorOutput(not_delivered=1, reason=NotDelivered.SERVER_ERROR)
+        return super().on_line(line, now_ns)
 
 
 class DeafToBookmarks(Reflector):
-    def line(self, text: bytes, now_ns: int) -> Heard:
-        if b'"BOOKMARK"' in text:
-            return Heard(silent=1, why=Silence.BOOKMARK)
-        return super().line(text, now_ns)
+    def on_line(self, line: bytes, now_ns: int) -> ReflectorOutput:
+        if b'"BOOKMARK"' in line:
+            return ReflectorOutput(not_delivered=1, reason=NotDelivered.BOOKMARK)
+        return super().on_line(line, now_ns)
 
 
 def with_store(kind: type[Store]) -> Make:
-    def make(watched: Watched, random: Random) -> tuple[Reflector, Store]:
+    def make(target: WatchTarget, random: Random) -> tuple[Reflector, Store]:
         store = kind()
-        return Reflector(watched, store, random=random.random), store
+        return Reflector(target, store, ObjectReader(), random=random.random), store
 
     return make
 
 
 def with_reflector(kind: type[Reflector]) -> Make:
-    def make(watched: Watched, random: Random) -> tuple[Reflector, Store]:
+    def make(target: WatchTarget, random: Random) -> tuple[Reflector, Store]:
         store = Store()
-        return kind(watched, store, random=random.random), store
+        return kind(target, store, ObjectReader(), random=random.random), store
 
     return make
 
 
 class PartialPages(Reflector):
-    def __init__(self, watched: Watched, store: Store, *, random: object) -> None:
+    def __init__(
+        self, target: WatchTarget, store: Store, reader: ObjectReader, *, random: object
+    ) -> None:
         del random
-        super().__init__(watched, store, random=lambda: 0.5)
-        self._listing = KeepingPages(watched, store)
+        super().__init__(target, store, reader, random=lambda: 0.5)
+        self._listing = KeepingPages(target, store, reader)
 
 
 MUTANTS = {
@@ -162,11 +161,11 @@ def test_whatever_goes_wrong_all_the_time_there_are_at_most_20_failures_in_a_min
     reflector, _ = genuine(EVENTS, Random(7))
     now_ns = failures = 0
     while now_ns < FIRST_MINUTE_NS:
-        step = reflector.next(now_ns)
+        step = reflector.next_step(now_ns)
         if isinstance(step, Wait):
             now_ns = step.until_ns
             continue
-        reflector.failed(fault, "always", now_ns=now_ns)
+        reflector.on_failure(fault, "always", now_ns=now_ns)
         failures += 1
         now_ns += NANOSECONDS_PER_SECOND // 1000
     assert 3 <= failures <= 20

@@ -1,4 +1,4 @@
-"""Whole pipelines through schedules of changes, faults and holds: what the sink was told last is what there is."""
+"""Whole pipelines through schedules of changes, faults and suspensions: what the sink was given last is what exists."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from collections import Counter
 import pytest
 
 from operators.model.event import Change
-from tests.model.spine_walks import FAULTS, Walk
+from tests.model.spine_walks import FAULTS, REMOVED, Walk
 from tests.unit.streams.cluster.virtual import VirtualLoop, run
 
 SEEDS = 60
 FLOORS = {
     Change.ADDED.value: 1000,
     Change.MODIFIED.value: 2000,
-    Change.DELETED.value: 500,
+    REMOVED: 500,
     Change.RESYNC.value: 800,
-    "held": 1000,
+    "suspended": 1000,
     "left": 250,
     **{f"get {fault}": 20 for fault in FAULTS},
     **{f"list {fault}": 15 for fault in FAULTS},
@@ -26,7 +26,7 @@ FLOORS = {
 
 
 @pytest.mark.timeout(120)
-def test_whatever_happens_the_sink_is_told_every_final_state() -> None:
+def test_whatever_happens_the_sink_is_given_every_final_state() -> None:
     reached = Counter[str]()
     for seed in range(SEEDS):
 

@@ -13,14 +13,15 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from reactivex.subject import Subject
 
 from operators.flow.delivery import Delivery, Ledger, Ticket
+from operators.flow.rate import TokenBucket
 from operators.model.outcome import Ending, Outcome
-from operators.throttle import Line, Throttle, TokenBucket, WhenOver, throttle
+from operators.throttle import Throttle, ThrottleQueue, WhenOver, throttle
 from tests.kit.machines import dies, reach, survive, survivors
 from tests.kit.timers import VirtualTime
 
 STORED = Outcome(Ending.STORED)
 INTERVALS_NS = {2.0: 500_000_000, 0.5: 2_000_000_000, 8.0: 125_000_000}
-WALKS, STEPS = 160, 30
+WALKS, MUTANT_WALKS, STEPS = 160, 300, 30
 FLOOR = 8
 reached: Counter[str] = Counter()
 
@@ -28,11 +29,11 @@ reached: Counter[str] = Counter()
 class Reference:
     """A bucket of fractions of tokens, and a list."""
 
-    def __init__(self, spec: Throttle, *, late_ns: int) -> None:
+    def __init__(self, spec: Throttle, *, waiting_maximum: int, late_ns: int) -> None:
         self.interval = INTERVALS_NS[spec.per_second]
-        self.burst = spec.burst
-        self.most = spec.most_waiting if spec.when_over is WhenOver.WAIT else 0
-        self.tokens = Fraction(spec.burst)
+        self.burst = spec.burst_size
+        self.most = waiting_maximum if spec.when_over is WhenOver.WAIT else 0
+        self.tokens = Fraction(spec.burst_size)
         self.late = max(0, late_ns)
         self.now = 0
         self.due = 0
@@ -85,16 +86,14 @@ class Throttling(RuleBasedStateMachine):
         per_second=st.sampled_from(sorted(INTERVALS_NS)),
         burst=st.integers(1, 3),
         when_over=st.sampled_from([WhenOver.WAIT, WhenOver.WAIT, WhenOver.END]),
-        most_waiting=st.integers(1, 8),
+        waiting_maximum=st.integers(1, 8),
         late_ns=st.sampled_from([0, -3, 600_000_000]),
     )
     def begin(
-        self, per_second: float, burst: int, when_over: WhenOver, most_waiting: int, late_ns: int
+        self, per_second: float, burst: int, when_over: WhenOver, waiting_maximum: int, late_ns: int
     ) -> None:
-        spec = Throttle(
-            per_second=per_second, burst=burst, when_over=when_over, most_waiting=most_waiting
-        )
-        self.reference = Reference(spec, late_ns=late_ns)
+        spec = Throttle(per_second=per_second, burst=burst, when_over=when_over)
+        self.reference = Reference(spec, waiting_maximum=waiting_maximum, late_ns=late_ns)
         self.time = VirtualTime(late_ns=late_ns)
         self.ledger = Ledger()
         self.tickets: list[Ticket] = []
@@ -103,7 +102,12 @@ class Throttling(RuleBasedStateMachine):
         self.finished = self.stopped = False
         self.source: Subject[Delivery[int]] = Subject()
         self.subscription = self.source.pipe(
-            throttle(spec, clock=self.time.clock, call_later=self.time.call_later)
+            throttle(
+                spec,
+                waiting_maximum=waiting_maximum,
+                clock=self.time.clock,
+                call_later=self.time.call_later,
+            )
         ).subscribe(self.arrived, on_completed=self.complete)
 
     def arrived(self, delivery: Delivery[int]) -> None:
@@ -202,9 +206,9 @@ def test_the_throttle_does_what_the_reference_does() -> None:
 class Saving(TokenBucket):
     """Saves tokens beyond the burst."""
 
-    def take(self) -> bool:
-        taken = self._clock() >= self._full_at_ns - self._burst_ns
-        self._full_at_ns += self._token_ns if taken else 0
+    def take(self, now_ns: int, *, tokens: int = 1) -> bool:
+        taken = now_ns >= self._full_at_ns + tokens * self._token_ns - self._burst_ns
+        self._full_at_ns += tokens * self._token_ns if taken else 0
         return taken
 
 
@@ -219,90 +223,92 @@ class Stingy(TokenBucket):
 class Late(TokenBucket):
     """Says to wait for a token more."""
 
-    def wait_ns(self) -> int:
-        return super().wait_ns() + self._token_ns
+    def wait_ns(self, now_ns: int, *, tokens: int = 1) -> int:
+        wait_ns = super().wait_ns(now_ns, tokens=tokens)
+        return wait_ns + self._token_ns if wait_ns else 0
 
 
 class Generous(TokenBucket):
     """Always has a token."""
 
-    def take(self) -> bool:
-        super().take()
+    def take(self, now_ns: int, *, tokens: int = 1) -> bool:
+        super().take(now_ns, tokens=tokens)
         return True
 
 
-class Overtaking(Line[int]):
+class Overtaking(ThrottleQueue[int]):
     def admit(self, delivery: Delivery[int]) -> None:
-        if self._bucket.take():
-            self._let_go(delivery, waited_ns=0)
+        if self._bucket.take(self._clock()):
+            self._release(delivery, waited_ns=0)
         else:
             super().admit(delivery)
 
 
-class LastInFirstOut(Line[int]):
-    def _release(self) -> None:
+class LastInFirstOut(ThrottleQueue[int]):
+    def _fire(self) -> None:
         self._waiting.reverse()
-        super()._release()
+        super()._fire()
 
 
-class Crowded(Line[int]):
+class Crowded(ThrottleQueue[int]):
     def __init__(self, spec: Throttle, **rest: object) -> None:
         super().__init__(spec, **rest)  # pyright: ignore[reportArgumentType]
-        self._may_wait += 1
+        self._waiting_maximum += 1
 
 
-class Forgetful(Line[int]):
-    def _release(self) -> None:
-        super()._release()
+class Forgetful(ThrottleQueue[int]):
+    def _fire(self) -> None:
+        super()._fire()
         if self._timer is not None:
             self._timer.cancel()
 
 
-class Losing(Line[int]):
+class Losing(ThrottleQueue[int]):
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
 
-class Ticking(Line[int]):
+class Ticking(ThrottleQueue[int]):
     def stop(self) -> None:
         self._timer = None
         super().stop()
 
 
-class CompletingEarly(Line[int]):
+class CompletingEarly(ThrottleQueue[int]):
     def finish(self) -> None:
         self._observer.on_completed()
 
 
-class NeverCompleting(Line[int]):
+class NeverCompleting(ThrottleQueue[int]):
     def finish(self) -> None:
         if not self._waiting:
             super().finish()
 
 
-class Silent(Line[int]):
-    def _let_go(self, delivery: Delivery[int], *, waited_ns: int) -> None:
+class Silent(ThrottleQueue[int]):
+    def _release(self, delivery: Delivery[int], *, waited_ns: int) -> None:
         del waited_ns
-        super()._let_go(delivery, waited_ns=0)
+        super()._release(delivery, waited_ns=0)
 
 
-class Busy(Line[int]):
+class Busy(ThrottleQueue[int]):
     def _arm(self) -> None:
         super()._arm()
         if self._waiting:
             self._call_later(1.0, lambda: None)
 
 
+@pytest.mark.timeout(120)
 def test_a_throttle_with_a_defect_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     def check() -> bool:
-        return dies(Throttling, steps=STEPS)
+        return dies(Throttling, steps=STEPS, walks=MUTANT_WALKS)
 
     buckets = (Saving, Stingy, Late, Generous)
     lines = (
         *(Overtaking, LastInFirstOut, Crowded, Forgetful, Losing),
         *(Ticking, CompletingEarly, NeverCompleting, Silent, Busy),
     )
-    bucket, line = "operators.throttle.TokenBucket", "operators.throttle.Line"
+    bucket, line = "operators.throttle.TokenBucket", "operators.throttle.ThrottleQueue"
     assert survivors(buckets, place=bucket, check=check, patch=monkeypatch) == []
     assert survivors(lines, place=line, check=check, patch=monkeypatch) == []
