@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 WORKERS ?= 2
+PACKAGE ?= operators/flow
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,7 +17,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 export UV_PYTHON_DOWNLOADS := never
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo lock fmt formatted lint types layers architecture check test bench cluster image clean
+.PHONY: help setup demo generate lock fmt formatted lint types layers architecture quick check test coverage mutants bench cluster image clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-14s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,7 +67,12 @@ layers: $(READY) ## Check who may import whom.
 architecture: layers ## Check the layers and the rules of the house.
 	$(PYTEST) tests/architecture
 
-check: formatted lint types layers ## The fast loop: format, lint, types, architecture, unit, model and integration tests.
+# Pyright and the tests side by side: each takes half a minute alone, and prints when it has ended.
+quick: formatted lint layers ## The loop while working: format, lint, layers, types, unit tests; under a minute on two cores.
+	@$(BIN)/pyright & types=$$!; $(PYTEST) -n $(WORKERS) -m "not cluster and not bench" tests/unit; tests=$$?; \
+		wait $$types && exit $$tests
+
+check: formatted lint types layers ## The loop before a commit: format, lint, types, architecture, unit, model and integration tests.
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench" $(FAST)
 
 test: export HYPOTHESIS_PROFILE ?= ci
@@ -74,15 +80,25 @@ test: formatted lint types layers ## Everything that CI runs; the cluster tests 
 	$(PYTEST) -n $(WORKERS) -m "not cluster and not bench"
 	$(PYTEST) -m "cluster and not bench and not image"
 
+coverage: $(READY) ## Print which lines the unit, contract and model tests do not execute.
+	$(PYTEST) -n $(WORKERS) --timeout 300 -m "not cluster and not bench" --cov=operators --cov=sinks --cov=streams \
+		--cov-report=term:skip-covered tests/unit tests/contract tests/model
+
+mutants: $(READY) ## Break each statement of a package, and print what no unit test notices; PACKAGE=sinks and others.
+	@$(BIN)/python -m tests.mutation.run $(PACKAGE)
+
 bench: $(READY) ## Measure; tests/bench/BASELINE.md has what was found, and the machine.
 	$(PYTEST) -s -p no:randomly -m bench tests/bench
 
 cluster: $(READY) ## Build and start the genuine Kubernetes API server.
 	$(BIN)/python -m tests.cluster.up
 
+generate: $(READY) ## Write the generated files: CRDs, docs/fields.md, docs/metrics.md.
+	@$(BIN)/python -m tests.kit.generate
+
 image: $(READY) ## Build the image without a container engine, and look into it (root, buildah, debootstrap).
 	$(PYTEST) -m image tests/cluster/test_image.py
 
 clean: ## Remove what the other targets made, but not built clusters.
-	rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache .import_linter_cache build dist
+	rm -rf $(VENV) .coverage .hypothesis .pytest_cache .ruff_cache .import_linter_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
