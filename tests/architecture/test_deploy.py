@@ -13,7 +13,7 @@ import typer
 from streams.cli.main import app
 from streams.config.load import load
 from streams.config.plan import plan
-from streams.observability.environment import read
+from streams.observability.environment import read_environment
 from tests.kit.shipped import (
     DEPLOY,
     TOP,
@@ -65,7 +65,7 @@ def test_what_is_read_from_the_start_is_in_every_cluster() -> None:
     files = [DEPLOY / file for file in kustomization()["configMapGenerator"][0]["files"]]
     ingesters = load(files, default_namespace="default").ingesters
 
-    assert {plan(one).group for one in ingesters} == {""}
+    assert {plan(one).source.watched.group for one in ingesters} == {""}
 
 
 def test_the_image_has_the_version_of_the_project() -> None:
@@ -102,15 +102,15 @@ def test_tracing_is_a_variable_and_a_way_out() -> None:
     patch: Any = documents(DEPLOY / "tracing" / "egress.yaml")[0]
     (patched,) = endpoint["spec"]["template"]["spec"]["containers"]
     environment = {one["name"]: one.get("value", "") for one in patched["env"]}
-    otlp = read(environment)
+    otlp = read_environment(environment)
 
     assert patched["name"] == container()["name"]
     assert otlp is not None
     (way_out,) = (operation["value"] for operation in patch)
-    assert otlp.place.endswith(f":{way_out['ports'][0]['port']}")
+    assert otlp.address.endswith(f":{way_out['ports'][0]['port']}")
     (selector,) = way_out["to"]
     namespace = selector["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
-    assert otlp.place.partition(":")[0].split(".")[1] == namespace
+    assert otlp.address.partition(":")[0].split(".")[1] == namespace
     assert "service.instance.id=$(POD_UID)" in environment["OTEL_RESOURCE_ATTRIBUTES"]
 
 

@@ -20,6 +20,8 @@ from packaging.version import Version
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("operators", "sinks", "streams")
+ALL = (*PACKAGES, "demo")
+"""With what is in the repository alone."""
 DECLARED: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 PROJECT: dict[str, Any] = DECLARED["project"]
 DEVELOPMENT: dict[str, list[str | dict[str, str]]] = DECLARED["dependency-groups"]
@@ -42,8 +44,8 @@ assert sockets == [], sockets
 
 
 def modules() -> list[str]:
-    """Every module of the three packages, found as a file, so that none is missed."""
-    files = (file for package in PACKAGES for file in sorted((ROOT / package).rglob("*.py")))
+    """Every module of all packages, found as a file, so that none is missed."""
+    files = (file for package in ALL for file in sorted((ROOT / package).rglob("*.py")))
     dotted = (".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files)
     return [name.removesuffix(".__init__") for name in dotted]
 
@@ -77,7 +79,7 @@ def test_our_names_come_from_this_checkout(package: str, tmp_path: Path) -> None
     assert asked.stdout.strip() == str(ROOT / package / "__init__.py"), asked.stderr
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize("package", ALL)
 def test_every_folder_of_a_package_is_a_package(package: str) -> None:
     folders = {file.parent for file in (ROOT / package).rglob("*.py")}
 
@@ -141,7 +143,7 @@ def test_development_runs_what_is_shipped() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("requirements*.txt")), ids=lambda file: file.name)
-def test_every_requirement_has_its_hash_and_none_says_from_where(file: Path) -> None:
+def test_every_requirement_has_its_hash_and_none_names_an_index(file: Path) -> None:
     """Which index serves the files is the business of the machine that installs them."""
     text = file.read_text()
     hashed = re.findall(r"^[\w.-]+==.*\\\n +--hash=sha256:", text, re.MULTILINE)
@@ -151,7 +153,7 @@ def test_every_requirement_has_its_hash_and_none_says_from_where(file: Path) -> 
 
 
 def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
-    """Also what is no module: the demonstration's documents and definitions."""
+    """Also data files, and nothing of the demonstration."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
@@ -163,5 +165,7 @@ def test_the_wheel_holds_every_file_of_the_packages(tmp_path: Path) -> None:
         for file in (ROOT / package).rglob(f"*.{suffix}")
     }
 
-    assert "streams/demo/documents/trivy.yaml" in files
-    assert files <= set(zipfile.ZipFile(wheel).namelist())
+    held = set(zipfile.ZipFile(wheel).namelist())
+
+    assert files <= held
+    assert {name.partition("/")[0] for name in held if ".dist-info/" not in name} == set(PACKAGES)

@@ -58,7 +58,7 @@ def test_the_first_command_is_the_demonstration() -> None:
 def test_the_excerpt_is_the_report_of_a_demonstration() -> None:
     """That the real one looks so is tested where it runs: tests/integration/test_demo.py."""
     shape = shape_of(EXCERPT)
-    documents = sorted((TOP / "streams" / "demo" / "documents").glob("*.yaml"))
+    documents = sorted((TOP / "demo" / "documents").glob("*.yaml"))
 
     assert list(shape.sources) == [file.stem for file in documents]
     assert [one[0] for one in shape.timelines] == ["stored", "deduplicated"]

@@ -8,8 +8,9 @@ from typing import cast
 
 import pytest
 
-from streams.cluster.answer import Answer
+from operators.model.identity import IngesterKey
 from streams.cluster.observations import Observations
+from streams.cluster.response import Response
 from streams.cluster.session import Session
 from streams.config.load import load
 from streams.config.plan import plan
@@ -37,9 +38,10 @@ def test_an_example_has_nothing_that_does_nothing(file: Path) -> None:
 def test_what_an_example_reads_may_be_read_and_nothing_else(file: Path) -> None:
     (read,) = map(plan, load([file], default_namespace="default").ingesters)
 
+    gvr = read.source.watched
     granted = rights(documents(DEPLOY / "rbac" / file.name))
 
-    assert granted == {(read.group, read.resource, verb) for verb in READING}
+    assert granted == {(gvr.group, gvr.resource, verb) for verb in READING}
 
 
 def test_observations_are_the_only_thing_that_is_written() -> None:
@@ -58,9 +60,9 @@ class Recorder:
     def __init__(self) -> None:
         self.verbs: set[str] = set()
 
-    async def request(self, _method: str, _path: str, *, verb: str, **_: object) -> Answer:
+    async def request(self, _method: str, _path: str, *, verb: str, **_: object) -> Response:
         self.verbs |= {"create", "patch"} if verb == "apply" else {verb}
-        return Answer(200, {}, b'{"metadata": {}, "items": []}')
+        return Response(200, {}, b'{"metadata": {}, "items": []}')
 
 
 def test_an_observation_may_be_treated_as_the_code_does_and_not_otherwise() -> None:
@@ -70,13 +72,13 @@ def test_an_observation_may_be_treated_as_the_code_does_and_not_otherwise() -> N
     async def ask() -> None:
         await observations.apply("n", "o", body=b"{}")
         await observations.read("n", "o")
-        await observations.remove("n", "o")
-        assert [one async for one in observations.own("label")] == []
+        await observations.delete("n", "o")
+        assert [one async for one in observations.list_of(IngesterKey("n", "i"))] == []
 
     asyncio.run(ask())
 
     asked = {name for name in vars(Observations) if not name.startswith("_")}
-    assert asked == {"apply", "read", "remove", "own"}
+    assert asked == {"apply", "read", "delete", "list_of"}
     granted = rights(documents(DEPLOY / "rbac" / "observations.yaml"))
     assert granted == {("zen.kube-zen.io", "observations", verb) for verb in recorder.verbs}
 
