@@ -21,7 +21,7 @@ from reactivex import Observable, abc
 from reactivex.disposable import CompositeDisposable, Disposable
 
 from operators.flow.clock import WallClock
-from operators.flow.delivery import Delivery, Operator, Ticket, failure, stage
+from operators.flow.delivery import DescribedDelivery, Operator, Ticket, failure, stage
 from operators.model.identity import observation_name
 from operators.model.observation import Classified, Observation, Occurrence, Removal, Window
 from operators.model.outcome import ALREADY_COUNTED, STOPPED, Ending, Outcome
@@ -35,7 +35,6 @@ ONE_YEAR_SECONDS = 31_536_000
 KEY = "key"
 """The strategy that compares ``fields`` alone."""
 
-DescribedDelivery = Delivery[Observation | Removal]
 DecideWrite = Callable[[Observation | Removal], object]
 """The decision of what is to be written; an ``Outcome`` where nothing is (``operators.reconcile``)."""
 

@@ -9,7 +9,7 @@ from operators.model.outcome import Outcome
 from operators.model.state import ObservationState
 from operators.rules.lists import RuleSet
 
-Value = Classified | Observation | Removal
+FilterInput = Classified | Observation | Removal
 
 
 class Filter:
@@ -82,7 +82,7 @@ def filter_described(
 _PASSED: dict[str, object] = {"filter.verdict": "pass"}
 
 
-def _detail(verdict: Value | Outcome) -> dict[str, object]:
+def _detail(verdict: FilterInput | Outcome) -> dict[str, object]:
     if isinstance(verdict, Outcome):
         return {"filter.rule": verdict.reason, "filter.verdict": "reject"}
     if isinstance(verdict, Removal) and verdict.rule:

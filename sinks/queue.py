@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from operators.flow.clock import NANOSECONDS_PER_SECOND, Clock, WallClock
-from operators.flow.delivery import Ticket, detail_of, failure
+from operators.flow.delivery import DescribedDelivery, Ticket, detail_of, failure
 from operators.flow.trace import Trace
 from operators.model.identity import Identity
 from operators.model.observation import Observation, Removal
@@ -36,7 +36,6 @@ from operators.reconcile import (
 from sinks.retry import OCCURRENCES, Retry, Tries
 from sinks.sink import (
     Applied,
-    DescribedDelivery,
     Executor,
     Missing,
     Rejected,

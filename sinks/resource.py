@@ -52,7 +52,7 @@ Moment = Annotated[
     AfterValidator(_moment),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-Open = Annotated[InstanceOf[dict[str, Any]], WithJsonSchema({"type": "object"} | _ATOMIC)]
+OpenMap = Annotated[InstanceOf[dict[str, Any]], WithJsonSchema({"type": "object"} | _ATOMIC)]
 
 
 class _Model(BaseModel):
@@ -206,8 +206,8 @@ class ObservationSpec(_Model):
         default=None, description="The object that a person has to look at."
     )
     resources: list[Reference] | None = Field(default=None, description="Objects that it is about.")
-    raw: Open | None = Field(default=None, description="The event as it was received.")
-    details: Open | None = Field(
+    raw: OpenMap | None = Field(default=None, description="The event as it was received.")
+    details: OpenMap | None = Field(
         default=None, description="The observed object; secrets are masked."
     )
     fingerprint: str | None = Field(

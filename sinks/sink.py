@@ -10,15 +10,12 @@ from typing import Protocol
 
 from reactivex import Observable, abc
 
-from operators.flow.delivery import Delivery, Operator, Ticket
-from operators.model.observation import Observation, Removal
+from operators.flow.delivery import DescribedDelivery, Operator, Ticket
 from operators.model.state import StoredObservation
 from operators.reconcile import ObservationChange
 
 NO_RESPONSE = 0
 """Placeholder for the status of an attempt to which no response came."""
-
-DescribedDelivery = Delivery[Observation | Removal]
 
 
 @dataclass(frozen=True, slots=True)

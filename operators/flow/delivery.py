@@ -14,6 +14,7 @@ from operators.flow.clock import Clock
 from operators.flow.trace import Correlation, Trace, TraceContext
 from operators.model.content import redacted_text
 from operators.model.event import RawEvent
+from operators.model.observation import Observation, Removal
 from operators.model.outcome import UNSETTLED, Ending, Outcome, worst_of
 
 T = TypeVar("T")
@@ -249,6 +250,8 @@ class _Acknowledgement:
         self.on_settled(self.event, ticket.outcome or UNSETTLED)
 
 
+DescribedDelivery = Delivery[Observation | Removal]
+"""What a sink takes over."""
 Operator = Callable[[Observable[T]], Observable[U]]
 BeginTrace = Callable[[Admission], Trace]
 Received = Delivery[RawEvent]

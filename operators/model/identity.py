@@ -12,7 +12,7 @@ from base64 import b32encode
 
 import msgspec
 
-NAME_CHARACTERS = 24
+NAME_PREFIX_CHARACTERS = 24
 DIGEST_CHARACTERS = 12
 """60 bits: of 230,000,000 clusters with 100,000 Observations of one readable part each, one has two of one name."""
 LABEL_CHARACTERS = 63
@@ -99,7 +99,7 @@ def observation_name(identity: Identity, *, readable: str) -> str:
     ``readable`` is the name of the object (of a Kubernetes Event: of the involved object); it becomes a DNS label of
     at most 24 characters, ``obs`` if nothing of it is left.
     """
-    label = _NOT_DNS.sub("-", readable.lower())[:NAME_CHARACTERS].strip("-") or "obs"
+    label = _NOT_DNS.sub("-", readable.lower())[:NAME_PREFIX_CHARACTERS].strip("-") or "obs"
     return f"{label}-{digest(identity, characters=DIGEST_CHARACTERS)}"
 
 

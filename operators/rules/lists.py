@@ -21,7 +21,7 @@ from operators.rules.paths import EACH, Path, read
 
 Names = tuple[str, ...]
 
-NAME_CHARACTERS = 120
+RULE_NAME_CHARACTERS = 120
 """How much of a rule names it: the name is a metric's label, and lists may be long."""
 
 OWN_RULE: Path = ("rule",)
@@ -227,8 +227,8 @@ def _each(field: str, names: Names) -> dict[str, Outcome]:
 
 def _rejected(field: str, *names: str) -> Outcome:
     name = f"{field} {', '.join(names)}"
-    if len(name) > NAME_CHARACTERS:
-        name = name[: NAME_CHARACTERS - 1] + "…"
+    if len(name) > RULE_NAME_CHARACTERS:
+        name = name[: RULE_NAME_CHARACTERS - 1] + "…"
     return Outcome(Ending.FILTERED, name)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 HEADERS_TIMEOUT_SECONDS = 30.0
 """For a watch, which has no time-out in all: the server sends its headers at once, before the first event."""
 
-NO_RESPONSE = 0
+NO_STATUS = 0
 """Placeholder for the status in ``requests_total`` where no response came."""
 
 DURATION_BOUNDS_SECONDS = (0.005, 0.025, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
@@ -75,7 +75,7 @@ class HttpExchange:
         Raises ``UnreachableError``.
         """
         began_ns = self._clock()
-        status = NO_RESPONSE
+        status = NO_STATUS
         headers_seconds = None if request.timeout.total else HEADERS_TIMEOUT_SECONDS
         try:
             async with asyncio.timeout(headers_seconds):

@@ -38,7 +38,7 @@ STATUS_MAXIMUM_BYTES = 1024 * 1024
 """Of a response to a watch that is no stream: a Status is a few hundred bytes."""
 
 CONNECT_TIMEOUT_SECONDS = 10.0
-TIMEOUT_SECONDS = 30.0
+REQUEST_TIMEOUT_SECONDS = 30.0
 LIST_TIMEOUT_SECONDS = 60.0
 """The server itself gives up on a request after 60 s (--request-timeout)."""
 
@@ -118,7 +118,7 @@ class Session:
         no credentials could be loaded yet.
         """
         if timeout_seconds is None:
-            timeout_seconds = LIST_TIMEOUT_SECONDS if verb == "list" else TIMEOUT_SECONDS
+            timeout_seconds = LIST_TIMEOUT_SECONDS if verb == "list" else REQUEST_TIMEOUT_SECONDS
         timeout = aiohttp.ClientTimeout(
             total=timeout_seconds, sock_connect=min(timeout_seconds, CONNECT_TIMEOUT_SECONDS)
         )

@@ -15,7 +15,7 @@ from yarl import URL
 
 DEFAULT_ENDPOINT = "http://localhost:4318"
 TRACES_PATH = "v1/traces"
-TIMEOUT_SECONDS = 3.0
+EXPORT_TIMEOUT_SECONDS = 3.0
 """Shorter than the specification's 10 s: batches are sent one after another, and the backlog holds 10 s of spans."""
 
 _PROTOCOL = "http/protobuf"
@@ -34,7 +34,7 @@ class OtlpSettings:
 
     url: URL = field(repr=False)
     headers: Mapping[str, str] = field(repr=False)
-    timeout_seconds: float = TIMEOUT_SECONDS
+    timeout_seconds: float = EXPORT_TIMEOUT_SECONDS
     gzip: bool = False
     certificate: str = ""
     client_certificate: str = ""
@@ -118,7 +118,7 @@ def _headers(text: str) -> dict[str, str]:
 def _timeout_seconds(variables: Mapping[str, str]) -> float:
     text = _value("TIMEOUT", variables)
     if not text:
-        return TIMEOUT_SECONDS
+        return EXPORT_TIMEOUT_SECONDS
     if not (text.isascii() and text.isdigit() and int(text[:9])):
         raise TelemetryError(
             _name("TIMEOUT", variables), found=text, allowed="milliseconds, 1 or more"

@@ -47,7 +47,7 @@ RETRYABLE = frozenset({429, 502, 503, 504})
 
 RESPONSE_BYTES = 64 * 1024
 """As much of a response's body as is read; a partial success is a few hundred bytes."""
-DETAIL_CHARACTERS = 200
+PARTIAL_SUCCESS_CHARACTERS = 200
 
 _OK = range(200, 300)
 
@@ -311,7 +311,7 @@ def _accepted(body: bytes) -> ExportResult:
         partial = ExportTraceServiceResponse.FromString(body).partial_success
     except DecodeError:
         return ExportResult(ExportStatus.ACCEPTED)
-    detail = redacted_text(partial.error_message)[:DETAIL_CHARACTERS]
+    detail = redacted_text(partial.error_message)[:PARTIAL_SUCCESS_CHARACTERS]
     rejected = max(0, partial.rejected_spans)
     return ExportResult(ExportStatus.ACCEPTED, detail, rejected_spans=rejected)
 

@@ -37,8 +37,8 @@ _SHORTEST_TOKEN = 20
 _FIRST_HTTP_ERROR = 400
 _TRACEPARENT = re.compile("00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 
-Value = str | bool | int | float
-Attribute = tuple[str, Value]
+AttributeValue = str | bool | int | float
+Attribute = tuple[str, AttributeValue]
 SharedAttributes = tuple[tuple[str, str | int], ...]
 """Attributes that many spans have, hashable, so that their encoding is cached. Texts and integers only: ``True`` and
 ``1.0`` equal ``1`` and would get its cached encoding."""
@@ -172,7 +172,7 @@ def _attributes_of(
 ) -> tuple[SharedAttributes, Sequence[Attribute]]:
     """Return the attributes for a mark's detail: an outcome, a number of seconds, or a mapping of allowed keys."""
     if isinstance(detail, dict):
-        return (), list(_allowed(cast("Mapping[str, Value]", detail)))
+        return (), list(_allowed(cast("Mapping[str, AttributeValue]", detail)))
     if isinstance(detail, Outcome):
         return _ended(template, detail), ()
     if isinstance(detail, int | float) and template.seconds_key:
@@ -188,7 +188,7 @@ def _ended(template: SpanTemplate, outcome: Outcome) -> SharedAttributes:
     return template.ended
 
 
-def _allowed(detail: Mapping[str, Value]) -> Iterator[Attribute]:
+def _allowed(detail: Mapping[str, AttributeValue]) -> Iterator[Attribute]:
     for key, value in detail.items():
         attribute = _DETAIL_KEYS.get(key)
         if attribute is not None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from streams.runtime.settings import Settings
 
-IDLE_SECONDS = 10.0
+CONNECTION_IDLE_SECONDS = 10.0
 """How long a connection may take to send a request's headers, or stay open between requests."""
 
 LINE_BYTES = 8 * 1024
@@ -65,7 +65,7 @@ class Health:
         registry: CollectorRegistry,
         ready: Checks,
         alive: Checks,
-        idle_seconds: float = IDLE_SECONDS,
+        idle_seconds: float = CONNECTION_IDLE_SECONDS,
     ) -> None:
         self.port = settings.listen_port
         """The port; for port 0 the actual one is known after ``start``."""

@@ -22,13 +22,20 @@ from reactivex.subject import Subject as Source
 from operators.backpressure import backpressure
 from operators.buffer import WhenFull, bounded_buffer
 from operators.deduplicate import (
-    DescribedDelivery,
     Verdict,
     WindowedDeduplication,
     deduplicate_occurrences,
 )
 from operators.flow.capacity import Credits, Room
-from operators.flow.delivery import Admission, Delivery, Ledger, Ticket, deliver, stage
+from operators.flow.delivery import (
+    Admission,
+    Delivery,
+    DescribedDelivery,
+    Ledger,
+    Ticket,
+    deliver,
+    stage,
+)
 from operators.model.event import ObjectRef, ObjectState, RawEvent
 from operators.model.observation import Classified, Observation, Occurrence, Removal, Window
 from operators.model.outcome import STOPPED, Ending, Outcome

@@ -10,7 +10,7 @@ from typing import Protocol
 from operators.model.event import ApiResource
 from streams.cluster.resources import resource_path
 
-IDLE_SECONDS = 70.0
+WATCH_IDLE_SECONDS = 70.0
 """Bookmarks come about once a minute: a watch without a byte for longer may be dead (kopf's rule)."""
 OK = 200
 FORBIDDEN = 403
@@ -137,7 +137,7 @@ class TargetClient:
     def watch(self, query: dict[str, str]) -> AbstractAsyncContextManager[ReadStream]:
         """Open a watch."""
         return self._client.watch(
-            self._path(), query=query, headers=self._accept(), idle_seconds=IDLE_SECONDS
+            self._path(), query=query, headers=self._accept(), idle_seconds=WATCH_IDLE_SECONDS
         )
 
     async def get(self, key: str) -> ReadResponse:

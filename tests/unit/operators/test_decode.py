@@ -16,7 +16,7 @@ from operators.decoders.generic import GenericDecoder, GenericHead
 from operators.decoders.registry import Decoder, decoder_for
 from operators.filter import filter_observations
 from operators.flow.clock import utc_now
-from operators.flow.delivery import Admission, Delivery, Ledger, Ticket, deliver
+from operators.flow.delivery import Admission, Delivery, DescribedDelivery, Ledger, Ticket, deliver
 from operators.model.content import MASK
 from operators.model.event import (
     ApiResource,
@@ -37,7 +37,6 @@ from operators.model.state import ObservationState
 from operators.recheck import RecheckTimer
 from operators.rules.lists import Filters, RuleSet
 from operators.rules.paths import Head, read
-from sinks.sink import DescribedDelivery
 from streams.runtime.pipeline import Parts, compose
 from tests.kit.plans import plan_of
 from tests.kit.raw_events import (

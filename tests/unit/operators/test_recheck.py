@@ -14,7 +14,7 @@ from reactivex.subject import Subject
 
 from operators.buffer import Buffer
 from operators.decoders.generic import GenericDecoder
-from operators.flow.delivery import Admission, Delivery, Ledger, Ticket
+from operators.flow.delivery import Admission, Delivery, DescribedDelivery, Ledger, Ticket
 from operators.model.event import Change, ObjectState, RawEvent
 from operators.model.observation import Classified, Observation, Removal
 from operators.model.outcome import Ending, Outcome
@@ -22,7 +22,6 @@ from operators.model.severity import priority_of
 from operators.recheck import BATCH, CAPACITY_BYTES, GRID_SECONDS, RecheckTimer
 from operators.rules.paths import Head
 from operators.throttle import Throttle
-from sinks.sink import DescribedDelivery
 from streams.runtime.pipeline import Parts, compose
 from tests.kit.plans import plan_of
 from tests.kit.raw_events import object_event, tombstone_event

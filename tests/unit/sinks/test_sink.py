@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from reactivex.subject import Subject
 
-from operators.flow.delivery import Delivery, Ledger, Ticket
-from sinks.sink import Attempt, DescribedDelivery, write_to
+from operators.flow.delivery import Delivery, DescribedDelivery, Ledger, Ticket
+from sinks.sink import Attempt, write_to
 from tests.unit.sinks.world import observation
 
 

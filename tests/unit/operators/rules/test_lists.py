@@ -13,9 +13,9 @@ from operators.model.event import ObjectRef
 from operators.model.observation import Classified
 from operators.model.outcome import Ending
 from operators.rules.lists import (
-    NAME_CHARACTERS,
     OWN_RULE,
     RESULT_RULES,
+    RULE_NAME_CHARACTERS,
     Filters,
     RuleSet,
     rules_of,
@@ -191,7 +191,7 @@ def test_a_long_list_is_named_in_bounds() -> None:
     found = rejection(classified(), include_kinds=[f"Kind{n}" for n in range(1000)])
 
     assert found.startswith("includeKinds Kind0, Kind1,")
-    assert len(found) == NAME_CHARACTERS
+    assert len(found) == RULE_NAME_CHARACTERS
 
 
 ALL: dict[str, Any] = {

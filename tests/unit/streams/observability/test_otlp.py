@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from streams.observability.environment import read_environment
 from streams.observability.otlp import Envelope, OtlpClient, encode_tree, framed
-from streams.observability.spans import VALUE_BYTES, Span, SpanKind, SpanTree, Value, clean
+from streams.observability.spans import VALUE_BYTES, AttributeValue, Span, SpanKind, SpanTree, clean
 from tests.kit.otlp import decoded, decoded_spans, traces_of
 
 IDS = st.integers(1, (1 << 64) - 1)
@@ -58,7 +58,7 @@ def test_what_is_encoded_is_what_is_decoded(tree: SpanTree) -> None:
         assert wire.parent_id == (f"{span.parent_id:016x}" if span.parent_id else "")
         assert (wire.name, wire.kind) == (span.name, span.kind.name)
         assert (wire.start_ns, wire.end_ns) == (span.start_ns, span.end_ns)
-        said: dict[str, Value] = dict(span.all_attributes)
+        said: dict[str, AttributeValue] = dict(span.all_attributes)
         if span.error_type:
             said["error.type"] = span.error_type
         assert wire.attributes == said
