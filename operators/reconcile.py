@@ -25,18 +25,28 @@ NOTHING_TO_RESOLVE = Outcome(Ending.FILTERED, "nothing to resolve")
 
 
 @dataclass(frozen=True, slots=True)
-class Upsert:
-    """Write the Observation whole: create it, or bring it to its newest state."""
-
+class _Write:
     identity: Identity
     observation: Observation
     after: StoredObservation
-    """What is known once the write is confirmed; the queue fills in the name, the executor the uid."""
+    """What is known once the write is confirmed; the queue fills in the traceparent, and the uid from the result."""
 
     @property
     def name(self) -> str:
         """The Observation's name."""
         return self.after.name
+
+
+class Upsert(_Write):
+    """Write the Observation whole: create it, or bring it to its newest state."""
+
+    __slots__ = ()
+
+
+class MergeEvidence(_Write):
+    """Write the counts alone: the Kubernetes Event is older than the one whose text the Observation carries."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +56,6 @@ class ReadStored:
     identity: Identity
     observation: Observation
     name: str
-
-
-@dataclass(frozen=True, slots=True)
-class MergeEvidence:
-    """Write the counts alone: the Kubernetes Event is older than the one whose text the Observation carries."""
-
-    identity: Identity
-    observation: Observation
-    after: StoredObservation
-
-    @property
-    def name(self) -> str:
-        """The Observation's name."""
-        return self.after.name
 
 
 @dataclass(frozen=True, slots=True)

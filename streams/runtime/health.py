@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from prometheus_client.exposition import choose_encoder
 
-from operators.model.content import redacted_text
+from operators.flow.delivery import detail_of
 from operators.model.text import one_line
 from streams.runtime.listening import Listener, system_message
 
@@ -23,9 +23,6 @@ CONNECTION_IDLE_SECONDS = 10.0
 
 LINE_BYTES = 8 * 1024
 """The longest request line, and the longest header: kubelet and Prometheus send some hundred bytes."""
-
-DETAIL_CHARACTERS = 300
-"""As much of what is wrong as the line of a failed check carries."""
 
 
 class ListenError(Exception):
@@ -43,7 +40,7 @@ class Check:
     def __str__(self) -> str:
         if self.ok:
             return f"[+]{self.name} ok"
-        detail = redacted_text(one_line(self.detail))[:DETAIL_CHARACTERS]
+        detail = detail_of(one_line(self.detail))
         return f"[-]{self.name} {detail or 'failed'}"
 
 

@@ -191,7 +191,7 @@ class Cluster:
     def compact(self) -> int:
         """Forget all history up to this moment; returns the newest revision.
 
-        `events` have no watch cache: a watch or a continue token of theirs from before is told 410.
+        `events` have no watch cache: a watch or a continue token of theirs from before is answered by 410.
         Other kinds still answer both from their cache, until a restart.
         """
         for _ in range(2):  # etcd forgets a watch that starts before the compaction, not at it

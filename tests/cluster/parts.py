@@ -59,7 +59,7 @@ class Part:
 
     @property
     def link_flags(self) -> str:
-        """What the linker is told; without the stamps Kubernetes calls itself v0.0.0-master."""
+        """Flags of the linker; without the stamps Kubernetes calls itself v0.0.0-master."""
         if self.module != "kubernetes":
             return "-s -w"
         major, minor, _ = self.version.split(".", 2)

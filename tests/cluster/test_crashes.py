@@ -22,7 +22,7 @@ ALLOWED = ("firstSeen", "detectedAt", "lastSeen", "resolvedAt", "fingerprint", "
 
 
 class Load(threading.Thread):
-    """A seeded stream of changes until it is told to stop."""
+    """A seeded stream of changes until it is stopped."""
 
     def __init__(self, generator: Generator, seed: int) -> None:
         super().__init__()

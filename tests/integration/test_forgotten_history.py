@@ -84,7 +84,7 @@ def test_what_is_forgotten_is_read_again(beside: Beside, tmp_path: Path) -> None
             seconds=20,
             what="a list because of 410",
         )
-        # The relist is counted when it begins: what it brought is known when all is told.
+        # The relist is counted when it begins: what it brought is known when every event has ended.
         wait_until(partial(is_told, generator), seconds=20, what="every widget's last state")
         product.quiet()
         generator.assert_widgets()

@@ -116,7 +116,7 @@ class ModelApi:
         self.history.append(Happened(self.version, self.objects.pop(name), None))
 
     def elsewhere(self) -> None:
-        """Let something happen to another resource: the version rises, nobody here is told."""
+        """Let something happen to another resource: the version rises, and no watch here has an event."""
         self.version += 1
 
     def forget(self) -> None:
@@ -151,7 +151,7 @@ class ModelApi:
         return self.stream(version, query.get("labelSelector", ""))
 
     def stream(self, version: int, selector: str = "") -> Stream:
-        """Open a watch at any version; one that is too old is told so in the stream."""
+        """Open a watch at any version; one that is too old is answered in the stream."""
         return Stream(self, version, selector)
 
     def _happen(self, before: Stored | None, after: Stored) -> Stored:

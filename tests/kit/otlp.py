@@ -1,4 +1,4 @@
-"""A collector on the loopback: takes what an exporter really sends, decodes it, and fails as it is told to."""
+"""A collector on the loopback: takes what an exporter really sends, decodes it, and fails as a test sets it."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ WAYS = [
     for throttled in ((), ("throttle",))
     for decided in DECIDED
 ]
-"""What an event passes, by what its pipeline is told to do; it may end anywhere, and leaves nothing out."""
+"""What an event passes, by the settings of its pipeline; it may end anywhere, and leaves nothing out."""
 REQUEST = {"read Observation", "write Observation", "client limit", "retry wait"}
 PART_OF = dict.fromkeys(REQUEST, "request") | {"deduplicate wait": "deduplicate"}
 DEAD_AT = {

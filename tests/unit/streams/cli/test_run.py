@@ -58,7 +58,7 @@ users:
 
 
 class Served:
-    """Stands for the runtime: notes what it is asked to serve, and ends as it is told."""
+    """Replaces the runtime: records what it is to serve, and ends as a test sets it."""
 
     def __init__(self, end: int | Exception = 0) -> None:
         self.end = end

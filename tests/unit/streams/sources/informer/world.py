@@ -29,7 +29,7 @@ class Subscriber:
         self.told: list[ObjectChange] = []
         self.room = Room(capacity, capacity_bytes=1 << 30)
         self.holds = False
-        """Whether what is told stays in the room."""
+        """Whether an admitted event keeps its room."""
         self.refuses = False
         """Whether the room, though not full, is too small for anything."""
         self.suspension: Suspension | None = None
