@@ -163,10 +163,7 @@ class WindowedDeduplication:
         """Pass an occurrence on, park it, or settle it; after ``stop`` it ends ``interrupted``."""
         observed_at = self._now()
         self._state.sweep(observed_at)
-        try:
-            verdict = STOPPED if self._stopped else self._decide(delivery, observed_at)
-        except Exception as error:  # noqa: BLE001  an event that raises must not end the stream
-            verdict = failure("deduplicate", error)
+        verdict = STOPPED if self._stopped else self._verdict(delivery, observed_at)
         if verdict is OccurrenceVerdict.PARKED:
             delivery.ticket.mark("deduplicate", self._details[verdict])
         else:
@@ -184,6 +181,13 @@ class WindowedDeduplication:
             delivery.ticket.end(stage_name, outcome)
         for delivery in parked:
             delivery.ticket.end("deduplicate wait", STOPPED)
+
+    def _verdict(self, delivery: DescribedDelivery, observed_at: datetime) -> Verdict:
+        # Also of a parked event: one that raises would leave itself, and all behind it, without an outcome.
+        try:
+            return self._decide(delivery, observed_at)
+        except Exception as error:  # noqa: BLE001  an event that raises must not end the stream
+            return failure("deduplicate", error)
 
     def _decide(self, delivery: DescribedDelivery, observed_at: datetime) -> Verdict:
         observation = delivery.value
@@ -223,7 +227,7 @@ class WindowedDeduplication:
         decided: list[Decided] = []
         while parked and place not in self._pending:
             delivery, observed_at = parked.popleft()
-            decided.append((delivery, "deduplicate wait", self._decide(delivery, observed_at)))
+            decided.append((delivery, "deduplicate wait", self._verdict(delivery, observed_at)))
         if parked:
             self._pending[place] = parked
         self._act(decided)

@@ -167,7 +167,7 @@ def _deduplication(
     wanted: Callable[[Classified], bool] = lambda _: True,
 ) -> Operator[Delivery[Observation | Removal], Delivery[Observation | Removal]]:
     spec = plan.pipeline.deduplication
-    if origin_of(plan).occurrences:
+    if plan.pipeline.observe is Observe.OCCURRENCE:
         seconds = spec.window_duration.total_seconds() if spec.enabled else 0.0
         return deduplicate_occurrences(state, window_seconds=seconds, now=now)
     policy = policy_of(plan)

@@ -11,7 +11,7 @@ from reactivex.subject import Subject
 from operators.deduplicate import WindowedDeduplication, deduplicate_occurrences
 from operators.flow.delivery import Delivery, Ledger, Ticket
 from operators.model.identity import OccurrenceIdentity, observation_name
-from operators.model.observation import Observation, Occurrence, Removal
+from operators.model.observation import Observation, Occurrence, Removal, Window
 from operators.model.outcome import STOPPED, Ending, Outcome
 from operators.model.state import ObservationState
 from tests.unit.operators.observed import TRACE, WIDGET, observation_of, removal_of
@@ -141,6 +141,28 @@ def test_if_the_first_is_not_stored_the_next_passes_in_its_place(outcome: Outcom
     assert second.marks[-1] == ("deduplicate wait", 0, {"dedup.verdict": "new"})
     assert world.end() == "k-u2/1"
     assert ended(third) == WITHIN
+
+
+class RaisingOnce(ObservationState):
+    """Raises at the second look for a window: of the first parked event, once it is decided anew."""
+
+    looks = 0
+
+    def window(self, key: str, moment: datetime) -> Window | None:
+        self.looks += 1
+        if self.looks == 2:
+            raise ValueError("broken")
+        return super().window(key, moment)
+
+
+def test_a_parked_event_that_raises_fails_alone() -> None:
+    world = World(state=RaisingOnce())
+    world.offer()
+    second, third = world.offer(), world.offer()
+    world.end()
+    assert ended(second) == (Ending.FAILED, "deduplicate")
+    assert ended(third) == WITHIN
+    assert world.ledger.in_flight == 0
 
 
 def test_a_key_that_failed_is_as_if_it_had_never_been() -> None:
